@@ -1,0 +1,254 @@
+//! The only door to standard output and standard error.
+//!
+//! Standard output carries the answer, standard error everything else. An answer is a report: a
+//! struct built once, serialized for programs and worded for people, so that the two cannot
+//! disagree. What a report says to people carries no promise; its JSON does
+//! (`docs/reference/json.md`).
+
+mod github;
+mod json;
+mod progress;
+mod style;
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::error::{Exit, Explained, Failure, Location};
+pub use progress::Progress;
+pub use style::{Paint, Tone};
+
+/// How the answer is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object on standard output, on success and on failure.
+    Json,
+    /// Annotations for GitHub Actions, on the file and line they are about.
+    Github,
+}
+
+/// Whether to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How much is said on standard error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// `-qq`: errors without their help.
+    Silent,
+    /// `-q`: no status, no progress.
+    Quiet,
+    /// Status and progress.
+    #[default]
+    Normal,
+    /// `-v`: also what was decided, and from where.
+    Verbose,
+}
+
+impl Verbosity {
+    /// From the number of `-q` and `-v` flags.
+    pub fn from_flags(quiet: u8, verbose: u8) -> Self {
+        match (quiet, verbose) {
+            (0, 0) => Self::Normal,
+            (0, _) => Self::Verbose,
+            (1, _) => Self::Quiet,
+            (_, _) => Self::Silent,
+        }
+    }
+}
+
+/// One thing to annotate: a finding, or the failure itself.
+#[derive(Clone, Debug)]
+pub struct Annotation {
+    /// `error`, `warning` or `notice`.
+    pub level: Level,
+    /// Where, if in a file.
+    pub location: Option<Location>,
+    /// Lasting code of the finding.
+    pub title: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+/// How bad an annotation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Fails the step.
+    Error,
+    /// Worth a look.
+    Warning,
+    /// For information.
+    Notice,
+}
+
+/// The answer of a command.
+pub trait Report: Serialize {
+    /// Words for people. `paint` adds colour where that is wanted.
+    fn human(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()>;
+
+    /// What `--format github` annotates.
+    fn annotations(&self) -> Vec<Annotation> {
+        Vec::new()
+    }
+}
+
+/// Standard output or an output file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output could not be written")]
+pub struct OutputError(#[source] io::Error);
+
+impl Explained for OutputError {
+    fn exit(&self) -> Exit {
+        Exit::Output
+    }
+}
+
+/// Where a run writes to.
+#[derive(Debug)]
+pub struct Output {
+    command: &'static str,
+    format: Format,
+    verbosity: Verbosity,
+    answer: Paint,
+    status: Paint,
+    shows_progress: bool,
+}
+
+impl Output {
+    /// For the real streams of this process. `command` is the word JSON carries.
+    pub fn new(command: &'static str, format: Format, color: Color, verbosity: Verbosity) -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        Self {
+            command,
+            format,
+            verbosity,
+            answer: style::paint(color, io::stdout().is_terminal()),
+            status: style::paint(color, is_terminal),
+            shows_progress: is_terminal
+                && format == Format::Human
+                && verbosity >= Verbosity::Normal,
+        }
+    }
+
+    /// How the answer is printed.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Prints the answer: the last thing a command does.
+    pub fn answer<R: Report>(&self, report: &R, exit: Exit) -> Result<Exit, Failure> {
+        let mut out = io::stdout().lock();
+        let written = match self.format {
+            Format::Human => report.human(&mut out, self.answer),
+            Format::Json => json::report(&mut out, self.command, exit, report),
+            Format::Github => report
+                .human(&mut out, Paint::PLAIN)
+                .and_then(|()| github::annotate(&mut out, &report.annotations())),
+        };
+        finish(written.and_then(|()| out.flush())).map(|()| exit)
+    }
+
+    /// Writes a part of the answer for people while the work goes on; nothing in other formats.
+    pub fn tell(
+        &self,
+        text: impl FnOnce(&mut dyn Write, Paint) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        if self.format == Format::Json {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        let paint = if self.format == Format::Github { Paint::PLAIN } else { self.answer };
+        finish(text(&mut out, paint).and_then(|()| out.flush()))
+    }
+
+    /// Writes raw bytes as the answer, whatever the format: shell completions.
+    pub fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        finish(out.write_all(bytes).and_then(|()| out.flush()))
+    }
+
+    /// Says what is going on, on standard error.
+    pub fn status(&self, text: impl std::fmt::Display) {
+        if self.verbosity >= Verbosity::Normal {
+            self.note(&text);
+        }
+    }
+
+    /// A way to say what is going on from other threads.
+    pub fn status_lines(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        let is_shown = self.verbosity >= Verbosity::Normal;
+        move |text| {
+            if is_shown {
+                // Nobody is left to tell when standard error is gone.
+                let _ = writeln!(io::stderr().lock(), "{text}");
+            }
+        }
+    }
+
+    /// Says what was decided and from where, with `-v`.
+    pub fn detail(&self, text: impl std::fmt::Display) {
+        if self.verbosity >= Verbosity::Verbose {
+            self.note(&text);
+        }
+    }
+
+    /// Warns on standard error, unless `-qq`.
+    pub fn warn(&self, text: impl std::fmt::Display) {
+        if self.verbosity > Verbosity::Silent {
+            let word = self.status.tone(Tone::Warning, "warning");
+            self.note(&format_args!("{word}: {text}"));
+        }
+    }
+
+    fn note(&self, text: &dyn std::fmt::Display) {
+        // Nobody is left to tell when standard error is gone.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// A progress bar for `total` bytes; silent where nobody would see it.
+    pub fn progress(&self, label: &str, total: u64) -> Progress {
+        Progress::new(self.shows_progress, label, total)
+    }
+
+    /// Renders a failure, the one way every command does, and gives its exit code.
+    pub fn failure(&self, failure: &Failure) -> Exit {
+        let exit = failure.exit();
+        match self.format {
+            Format::Human => {}
+            Format::Json => {
+                let mut out = io::stdout().lock();
+                let _ = json::failure(&mut out, self.command, failure).and_then(|()| out.flush());
+            }
+            Format::Github => {
+                let mut out = io::stdout().lock();
+                let _ = github::annotate(&mut out, &[github::failure(failure)]);
+            }
+        }
+        let _ = style::failure(
+            &mut io::stderr().lock(),
+            failure,
+            self.verbosity > Verbosity::Silent,
+            self.status,
+        );
+        exit
+    }
+}
+
+/// A reader that went away (`| head`) ends the run quietly; anything else is a failure.
+fn finish(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other.map_err(OutputError)?),
+    }
+}
