@@ -1,0 +1,39 @@
+//! Looks whether all is there that the firmware embeds, and notes the time of the build: whatever
+//! the network says later, the device's clock never goes below it.
+
+use std::env;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// The TUF root. Without it the firmware could not verify any release.
+const ROOT: &str = "trust/root.json";
+/// A time for builds that give the same bytes every time, in Unix seconds.
+const FIXED_TIME: &str = "SOURCE_DATE_EPOCH";
+
+fn main() {
+    for input in ["Cargo.toml", "build.rs", "src", ROOT] {
+        println!("cargo::rerun-if-changed={input}");
+    }
+    println!("cargo::rerun-if-env-changed={FIXED_TIME}");
+    if !Path::new(ROOT).is_file() {
+        println!(
+            "cargo::error=there is no `{ROOT}`, so this firmware could not verify any release: \
+             make it with `cargo esp-ota keys new`"
+        );
+    }
+    match build_time() {
+        Some(time) => println!("cargo::rustc-env=BUILD_TIME={time}"),
+        None => println!("cargo::error=`{FIXED_TIME}` is not a number of seconds since 1970"),
+    }
+    println!("cargo::rustc-link-arg-bins=-Tlinkall.x"); // the memory map of esp-hal
+    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "xtensa") {
+        println!("cargo::rustc-link-arg-bins=-nostartfiles");
+    }
+}
+
+fn build_time() -> Option<u64> {
+    match env::var(FIXED_TIME) {
+        Ok(time) => time.parse().ok(),
+        Err(_) => SystemTime::UNIX_EPOCH.elapsed().ok().map(|time| time.as_secs()),
+    }
+}

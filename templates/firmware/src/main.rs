@@ -1,0 +1,111 @@
+//! A device that updates itself, and falls back when a release does not prove itself.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use esp_hal::clock::CpuClock;
+use esp_hal::delay::Delay;
+use esp_println::println;
+
+use ota::agent::{Agent, Settings};
+use ota::nvs_store::NvsStore;
+use ota::release::Identity;
+use ota::trial::{self, Boot};
+use ota::tuf::Caps;
+use platform::{Fault, Flash, Partitions, Watchdog};
+
+#[expect(dead_code, unused_imports, reason = "`Agent::poll` needs a network: none here yet")]
+mod ota;
+mod ota_config;
+mod platform;
+mod roots;
+
+esp_bootloader_esp_idf::esp_app_desc!();
+
+/// Whether this image does what it is for. On trial, `false` brings the previous release back, and
+/// this one is never taken again: test what the image is responsible for, not the weather.
+fn self_test() -> bool {
+    true
+}
+
+#[esp_hal::main]
+fn main() -> ! {
+    let board = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
+    let flash = Flash::new(board.FLASH);
+    let mut watchdog = Watchdog::new(board.RTC_TIMER);
+    let mut agent = start(&flash, &mut watchdog).unwrap_or_else(|fault| platform::stop(&fault));
+    judge(&mut agent, &mut watchdog);
+
+    loop {
+        // Your firmware goes here.
+        Delay::new().delay_millis(1000);
+    }
+}
+
+type Updates<'a> = Agent<'a, &'a Flash, NvsStore<&'a Flash>>;
+
+/// Finds out what this boot is, before heap, radio and all that could fail: from here on any reset
+/// of an image on trial brings the previous one back.
+fn start<'a>(mut flash: &'a Flash, watchdog: &mut Watchdog) -> Result<Updates<'a>, Fault> {
+    let Partitions { layout, nvs, running } = platform::partitions(flash)?;
+    let has_flash_encryption = platform::has_flash_encryption();
+    // Encrypted otadata cannot be read in plain: then the bootloader alone decides.
+    let boot = match has_flash_encryption {
+        true => Boot::Settled,
+        false => trial::start(&mut flash, &layout, running)?,
+    };
+    if let Boot::Trial(_) = boot {
+        watchdog.arm();
+    }
+    let (version, slot) = (env!("CARGO_PKG_VERSION"), platform::slot_name(running));
+    println!("{} {version} runs from {slot}: {boot:?}", ota_config::PRODUCT);
+    println!(
+        "updates: channel {} of {}, {} pinned roots",
+        ota_config::CHANNEL,
+        ota_config::URL.unwrap_or("no server yet"),
+        roots::ROOTS.len()
+    );
+
+    esp_alloc::heap_allocator!(size: 96 * 1024);
+    let store = NvsStore::open(flash, nvs)?;
+    let identity = Identity {
+        product: ota_config::PRODUCT.into(),
+        channel: ota_config::CHANNEL.into(),
+        chip: ota_config::CHIP.into(),
+        device_id: platform::device_id(),
+        version: version.parse()?,
+    };
+    let settings = Settings {
+        identity,
+        chip_id: ota_config::CHIP_ID,
+        embedded_root: include_bytes!("../trust/root.json"),
+        build_time: platform::BUILD_TIME,
+        caps: Caps::default(),
+        has_flash_encryption,
+    };
+    Ok(Agent::new(flash, store, layout, running, boot, settings))
+}
+
+/// Looks back at the last update, then ends the trial of this image, if it is on one. Without a
+/// network the self-test alone decides; with one, wait until the update server was reached.
+fn judge(agent: &mut Updates<'_>, watchdog: &mut Watchdog) {
+    if let Err(error) = agent.look_back(&mut |event| println!("updates: {event:?}")) {
+        println!("updates: {error}");
+    }
+    let is_good = self_test();
+    let verdict = if is_good { agent.confirm() } else { agent.reject() };
+    if let Err(error) = verdict {
+        println!("updates: {error}");
+    }
+    match (is_good, agent.boot()) {
+        (true, Boot::Settled) => watchdog.disarm(),
+        // Not confirmed after all: the watchdog ends this trial.
+        (true, Boot::Trial(_) | Boot::LastResort) => {}
+        (false, Boot::Trial(_)) => platform::restart("the self-test failed on trial"),
+        (false, Boot::Settled | Boot::LastResort) => {
+            println!("the self-test failed, and there is nothing to fall back to");
+        }
+    }
+}

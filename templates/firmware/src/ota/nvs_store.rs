@@ -1,0 +1,100 @@
+//! The agent's memory in the `nvs` partition, in ESP-IDF's own format, so that other tools can
+//! read it.
+
+use alloc::vec::Vec;
+
+use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+use esp_nvs::error::Error;
+use esp_nvs::platform::{Crc, software_crc32};
+use esp_nvs::{Key, MAX_KEY_LENGTH, Nvs};
+
+use super::layout::Region;
+use super::ports::{Store, StoreError};
+
+/// Namespace of the agent's state. Settings are in `esp_ota`.
+const NAMESPACE: Key = Key::from_str("esp_ota_st");
+
+/// [`Store`] over the `nvs` partition.
+pub struct NvsStore<F: NorFlash>(Nvs<Checked<F>>);
+
+impl<F: NorFlash> core::fmt::Debug for NvsStore<F> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("NvsStore").finish_non_exhaustive()
+    }
+}
+
+impl<F: NorFlash> NvsStore<F> {
+    /// Opens the partition; damaged pages are set aside by esp-nvs.
+    pub fn open(flash: F, partition: Region) -> Result<Self, StoreError> {
+        let start = usize::try_from(partition.start).map_err(|_| StoreError)?;
+        let len = usize::try_from(partition.len).map_err(|_| StoreError)?;
+        Nvs::new(start, len, Checked(flash)).map(Self).map_err(|_| StoreError)
+    }
+}
+
+impl<F: NorFlash> Store for NvsStore<F> {
+    fn get(&mut self, key: &str, buf: &mut [u8]) -> Result<Option<usize>, StoreError> {
+        let value: Vec<u8> = match self.0.get(&NAMESPACE, &name(key)?) {
+            Ok(value) => value,
+            Err(Error::KeyNotFound | Error::NamespaceNotFound) => return Ok(None),
+            Err(_) => return Err(StoreError),
+        };
+        buf.get_mut(..value.len()).ok_or(StoreError)?.copy_from_slice(&value);
+        Ok(if value.is_empty() { None } else { Some(value.len()) })
+    }
+
+    fn set(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        let key = name(key)?;
+        if value.is_empty() {
+            return self.0.delete(&NAMESPACE, &key).map_err(|_| StoreError);
+        }
+        if self.0.get(&NAMESPACE, &key).is_ok_and(|old: Vec<u8>| old == value) {
+            return Ok(());
+        }
+        self.0.set(&NAMESPACE, &key, value).map_err(|_| StoreError)
+    }
+}
+
+/// esp-nvs panics on keys that are too long or not ASCII.
+fn name(key: &str) -> Result<Key, StoreError> {
+    let fits = key.len() <= MAX_KEY_LENGTH && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits { Ok(Key::from_str(key)) } else { Err(StoreError) }
+}
+
+/// Flash with the CRC that NVS needs, computed in software: it runs once per start and per write.
+struct Checked<F>(F);
+
+impl<F> Crc for Checked<F> {
+    fn crc32(init: u32, data: &[u8]) -> u32 {
+        software_crc32(init, data)
+    }
+}
+
+impl<F: ErrorType> ErrorType for Checked<F> {
+    type Error = F::Error;
+}
+
+impl<F: ReadNorFlash> ReadNorFlash for Checked<F> {
+    const READ_SIZE: usize = F::READ_SIZE;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), F::Error> {
+        self.0.read(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+}
+
+impl<F: NorFlash> NorFlash for Checked<F> {
+    const WRITE_SIZE: usize = F::WRITE_SIZE;
+    const ERASE_SIZE: usize = F::ERASE_SIZE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), F::Error> {
+        self.0.erase(from, to)
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), F::Error> {
+        self.0.write(offset, bytes)
+    }
+}

@@ -1,0 +1,112 @@
+//! What a device remembers of its repository: the newest root, three versions and the time.
+
+use super::super::ports::Store;
+use super::error::Error;
+use super::root::Root;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// The key under which the bytes of the newest root are stored.
+pub const ROOT_KEY: &str = "tuf_root";
+/// The key under which the versions and the clock floor are stored, in one value and so in one
+/// step that a power cut cannot halve.
+pub const STATE_KEY: &str = "tuf_state";
+
+/// First byte of the stored value, so that a later agent can tell its own layout.
+const LAYOUT: u8 = 1;
+/// Layout, fingerprint, four big-endian numbers.
+const STORED: usize = 65;
+
+/// What was proven by the keys of one timestamp and one snapshot role. Zeros: nothing yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    /// Which keys proved it. Under other keys all of it is void: see [`State::load`].
+    fingerprint: [u8; 32],
+    /// Version of the trusted timestamp.
+    pub(super) timestamp: u64,
+    /// Version of the snapshot that the trusted timestamp lists.
+    pub(super) snapshot: u64,
+    /// Version of targets.json that the trusted snapshot lists.
+    pub(super) targets: u64,
+    /// Latest `x-signed-at` of a trusted timestamp, Unix seconds.
+    pub(super) signed_at: u64,
+}
+
+impl State {
+    /// Reads what is remembered under the keys of `root`.
+    ///
+    /// 5.3.11: once the keys of timestamp or snapshot are replaced, what the old keys said is
+    /// forgotten, so that whoever had stolen them cannot block updates with a huge version (or, in
+    /// our case, with a date). Remembering the keys beside the versions does this without a moment
+    /// between storing the root and forgetting the versions in which a power cut could do harm.
+    pub(super) fn load(store: &mut impl Store, root: &Root) -> Result<Self, Error> {
+        let fingerprint = root.online_keys;
+        let none = Self { fingerprint, timestamp: 0, snapshot: 0, targets: 0, signed_at: 0 };
+        let mut stored = [0; STORED];
+        let Some(length) = store.get(STATE_KEY, &mut stored).map_err(|_| Error::Store)? else {
+            return Ok(none);
+        };
+        if length != STORED {
+            return Err(Error::StoredState);
+        }
+        let state = Self::decode(&stored).ok_or(Error::StoredState)?;
+        Ok(if state.fingerprint == fingerprint { state } else { none })
+    }
+
+    pub(super) fn save(&self, store: &mut impl Store) -> Result<(), Error> {
+        store.set(STATE_KEY, &self.encode()).map_err(|_| Error::Store)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut stored = vec![LAYOUT];
+        stored.extend_from_slice(&self.fingerprint);
+        for number in [self.timestamp, self.snapshot, self.targets, self.signed_at] {
+            stored.extend_from_slice(&number.to_be_bytes());
+        }
+        stored
+    }
+
+    fn decode(stored: &[u8]) -> Option<Self> {
+        let (layout, rest) = stored.split_first()?;
+        let (fingerprint, mut rest) = rest.split_first_chunk()?;
+        let mut numbers = [0; 4];
+        for number in &mut numbers {
+            let (bytes, behind) = rest.split_first_chunk()?;
+            *number = u64::from_be_bytes(*bytes);
+            rest = behind;
+        }
+        let [timestamp, snapshot, targets, signed_at] = numbers;
+        (*layout == LAYOUT && rest.is_empty()).then_some(Self {
+            fingerprint: *fingerprint,
+            timestamp,
+            snapshot,
+            targets,
+            signed_at,
+        })
+    }
+}
+
+/// The root to start from: the stored one, or the embedded one where that is as new or newer, or
+/// where nothing was stored. Of two with one version the embedded one counts, so that a board
+/// flashed anew with another project's keys trusts these.
+pub(super) fn load_root(
+    store: &mut impl Store,
+    embedded: &[u8],
+    cap: usize,
+) -> Result<Root, Error> {
+    let embedded = Root::trusted(embedded).map_err(Error::EmbeddedRoot)?;
+    let mut stored = Vec::new();
+    stored.try_reserve_exact(cap).map_err(|_| Error::OutOfMemory(super::Role::Root))?;
+    stored.resize(cap, 0);
+    let Some(length) = store.get(ROOT_KEY, &mut stored).map_err(|_| Error::Store)? else {
+        return Ok(embedded);
+    };
+    let stored = Root::trusted(stored.get(..length).ok_or(Error::Store)?);
+    let stored = stored.map_err(Error::StoredRoot)?;
+    Ok(if embedded.version >= stored.version { embedded } else { stored })
+}
+
+/// Remembers the bytes of a root that was just verified.
+pub(super) fn save_root(store: &mut impl Store, document: &[u8]) -> Result<(), Error> {
+    store.set(ROOT_KEY, document).map_err(|_| Error::Store)
+}
