@@ -1,0 +1,186 @@
+//! A whole virtual device: its flash, its bootloader and the agent of whatever image boots.
+//!
+//! The image in a slot is never executed. What runs is the agent from this tool's own copy of its
+//! source, under the version that the image in the booted slot states, on the flash that the
+//! bootloader model left behind.
+
+use embedded_storage::nor_flash::NorFlash;
+use semver::Version;
+
+use super::bootloader::{self, BootTable, Rollback, Target};
+use super::flash::{FlashFault, FlashHandle};
+use crate::agent::agent::{Agent, Settings};
+use crate::agent::image;
+use crate::agent::layout::{Region, Running};
+use crate::agent::nvs_store::NvsStore;
+use crate::agent::otadata::{ENTRY, Entry, Label, SECTOR, State};
+use crate::agent::release::Identity;
+use crate::agent::trial;
+use crate::agent::tuf::Caps;
+use crate::chip::Chip;
+
+/// The agent as the virtual device runs it.
+pub type VirtualAgent<'a> = Agent<'a, FlashHandle, NvsStore<FlashHandle>>;
+
+/// What is built into the firmware of the device.
+#[derive(Clone, Debug)]
+pub struct Firmware {
+    /// Product it belongs to.
+    pub product: String,
+    /// Channel it follows.
+    pub channel: String,
+    /// TUF root it was built with.
+    pub root: Vec<u8>,
+    /// When it was built, in Unix seconds.
+    pub build_time: u64,
+}
+
+/// A device that outlives its power.
+#[derive(Debug)]
+pub struct VirtualDevice {
+    flash: FlashHandle,
+    table: BootTable,
+    nvs: Region,
+    chip: Chip,
+    rollback: Rollback,
+    firmware: Firmware,
+    device_id: String,
+}
+
+/// Why a start came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartFault {
+    /// The planned power cut struck.
+    #[error("the power went away")]
+    PowerCut,
+    /// Nothing is bootable.
+    #[error("nothing is bootable")]
+    Unbootable,
+    /// The bootloader started an app without an agent.
+    #[error("an app without the update agent was started")]
+    NoAgent,
+    /// The booted image states no usable version.
+    #[error("the booted image states no semantic version")]
+    NoVersion,
+    /// The `nvs` partition cannot be used.
+    #[error("the `nvs` partition cannot be used")]
+    NoStore,
+}
+
+/// A device that is on.
+#[derive(Debug)]
+pub struct Started<'a> {
+    /// What the bootloader started.
+    pub target: Target,
+    /// Why.
+    pub steps: Vec<String>,
+    /// The agent, which has armed the trial if there is one.
+    pub agent: VirtualAgent<'a>,
+}
+
+impl VirtualDevice {
+    /// A device with this flash. `nvs` is its `nvs` partition.
+    pub fn new(
+        flash: FlashHandle,
+        table: BootTable,
+        nvs: Region,
+        chip: Chip,
+        rollback: Rollback,
+        firmware: Firmware,
+    ) -> Self {
+        Self { flash, table, nvs, chip, rollback, firmware, device_id: "240ac4000001".into() }
+    }
+
+    /// The flash, for dumps and planned cuts.
+    pub fn flash(&self) -> &FlashHandle {
+        &self.flash
+    }
+
+    /// The first install as the cable does it: table, image in slot 0, and `otadata` last, VALID
+    /// with our label.
+    pub fn flash_over_cable(&self, table: (u32, &[u8]), image: &[u8]) -> Result<(), FlashFault> {
+        let slot = self.table.layout.slot(0).ok_or(FlashFault::OutOfBounds)?;
+        if !u32::try_from(image.len()).is_ok_and(|len| len <= slot.len) {
+            return Err(FlashFault::OutOfBounds);
+        }
+        let entry = Entry::new(1, State::Valid, Label::Ok);
+        self.program(table.0, table.1)?;
+        self.program(slot.start, image)?;
+        self.program(self.table.layout.otadata, &entry.encode())
+    }
+
+    /// Erases what `bytes` will cover, and writes them.
+    fn program(&self, start: u32, bytes: &[u8]) -> Result<(), FlashFault> {
+        let sectors = bytes.len().div_ceil(4096).saturating_mul(4096);
+        let len = u32::try_from(sectors).map_err(|_| FlashFault::OutOfBounds)?;
+        let end = start.checked_add(len).ok_or(FlashFault::OutOfBounds)?;
+        let mut flash = self.flash.clone();
+        flash.erase(start, end)?;
+        let mut padded = bytes.to_vec();
+        padded.resize(bytes.len().next_multiple_of(4), 0xff);
+        flash.write(start, &padded)
+    }
+
+    /// Switches the device on: the bootloader chooses, the agent decides what this boot is.
+    ///
+    /// # Errors
+    ///
+    /// [`StartFault::PowerCut`] when a planned cut strikes on the way. The power is then off; call
+    /// `flash().with(VirtualFlash::power_on)` before the next start.
+    pub fn start(&self) -> Result<Started<'_>, StartFault> {
+        let mut flash = self.flash.clone();
+        let layout = &self.table.layout;
+        let entries = if self.table.has_otadata {
+            trial::read(&mut flash, layout).map_err(|_| StartFault::PowerCut)?
+        } else {
+            [Entry::decode(&[0xff; ENTRY]); 2]
+        };
+        let chip_id = self.chip.image_id();
+        let verify = |region| image::verify(&mut flash, region, Some(chip_id)).is_ok();
+        let start = bootloader::start(&self.table, &entries, self.rollback, verify);
+        for (index, entry) in start.writes {
+            let sector = if index == 0 { 0 } else { SECTOR };
+            self.program(layout.otadata.saturating_add(sector), &entry.encode())
+                .map_err(|_| StartFault::PowerCut)?;
+        }
+        let running = match start.target {
+            Target::None => return Err(StartFault::Unbootable),
+            target => target.running().ok_or(StartFault::NoAgent)?,
+        };
+
+        let boot = trial::start(&mut flash, layout, running).map_err(|_| StartFault::PowerCut)?;
+        let version = self.version(running)?;
+        let store = NvsStore::open(self.flash.clone(), self.nvs).map_err(|_| {
+            if self.flash.with(|flash| flash.is_powered()) {
+                StartFault::NoStore
+            } else {
+                StartFault::PowerCut
+            }
+        })?;
+        let settings = Settings {
+            identity: Identity {
+                product: self.firmware.product.clone(),
+                channel: self.firmware.channel.clone(),
+                chip: self.chip.name().into(),
+                device_id: self.device_id.clone(),
+                version,
+            },
+            chip_id,
+            embedded_root: &self.firmware.root,
+            build_time: self.firmware.build_time,
+            caps: Caps::default(),
+            has_flash_encryption: false,
+        };
+        let agent = Agent::new(flash, store, *layout, running, boot, settings);
+        Ok(Started { target: start.target, steps: start.steps, agent })
+    }
+
+    /// The version that the image in a slot states.
+    fn version(&self, running: Running) -> Result<Version, StartFault> {
+        let region = self.table.layout.region(running).ok_or(StartFault::NoVersion)?;
+        let info = image::verify(&mut self.flash.clone(), region, None);
+        let descriptor = info.ok().and_then(|info| info.descriptor).ok_or(StartFault::NoVersion)?;
+        let text = descriptor.version();
+        Version::parse(text.strip_prefix('v').unwrap_or(text)).map_err(|_| StartFault::NoVersion)
+    }
+}

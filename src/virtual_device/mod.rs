@@ -1,0 +1,10 @@
+//! A device made of files and memory: NOR flash, ESP-IDF's bootloader choice and the real agent.
+
+pub mod bootloader;
+pub mod device;
+pub mod flash;
+pub mod rehearsal;
+pub mod tls_transport;
+mod tls_verdict;
+
+pub use device::{Firmware, StartFault, Started, VirtualDevice};

@@ -1,0 +1,732 @@
+//! The virtual device's way to a server: real HTTPS that trusts the pinned roots and nothing else.
+//!
+//! It behaves as the firmware's client does. No root of the operating system, no proxy from the
+//! environment, no redirect and no compression comes between the agent and the server. Time is a
+//! parameter: the device's clock, not the host's.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use jiff::Timestamp;
+use reqwest::header::{
+    CONTENT_RANGE, DATE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE,
+};
+use reqwest::{Client, StatusCode, Url};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::tls_verdict::judge;
+use crate::agent::ports::{Response, Transport, TransportError};
+use crate::error::{Exit, Explained};
+use crate::trust::{PinnedRoot, Refusal};
+
+/// Longest wait for a connection, TLS handshake included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Longest silence within an answer. At the slowest rate that users report, 7 KB/s (esp-idf issue
+/// 12145), a TLS record takes less than one second.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How to reach the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Connect here, whatever the URL's host name resolves to. The server still has to prove the
+    /// name in the URL.
+    pub connect_to: Option<SocketAddr>,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest silence within an answer.
+    pub read_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { connect_to: None, connect_timeout: CONNECT_TIMEOUT, read_timeout: READ_TIMEOUT }
+    }
+}
+
+/// HTTPS for the agent. Needs a tokio runtime around it.
+#[derive(Debug)]
+pub struct TlsTransport {
+    client: Client,
+    base: Url,
+    host_header: Option<HeaderValue>,
+    body: Body,
+    received: u64,
+    last_error: Option<String>,
+    left_out: Vec<String>,
+}
+
+/// The body of the last response.
+#[derive(Debug)]
+enum Body {
+    /// None, or read to its end.
+    Done,
+    /// More to come; the bytes are what was received and not yet asked for.
+    Open(reqwest::Response, Bytes),
+    /// Cut off. Stays so: another read must not look like a clean end.
+    Broken,
+}
+
+/// The transport could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportSetupError {
+    /// Not a URL, or one that no device may use.
+    #[error("`{url}` is not an https URL of a folder")]
+    Url {
+        /// As given.
+        url: String,
+    },
+    /// An IP address in the URL says itself where to connect.
+    #[error("`{url}` names an address, and so cannot be reached at `{connect_to}`")]
+    AddressTwice {
+        /// As given.
+        url: String,
+        /// The override.
+        connect_to: SocketAddr,
+    },
+    /// A pinned root that the TLS library does not take.
+    #[error("the pinned root `{subject}` cannot be used")]
+    Root {
+        /// Whose root.
+        subject: String,
+        /// What the library said.
+        source: rustls::Error,
+    },
+    /// The TLS library refused its own defaults.
+    #[error("TLS could not be set up")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP client could not be made.
+    #[error("the HTTP client could not be set up")]
+    Client(#[source] reqwest::Error),
+}
+
+impl Explained for TransportSetupError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Url { .. } => Exit::Project,
+            Self::AddressTwice { .. } => Exit::Usage,
+            Self::Root { .. } => Exit::Trust,
+            Self::Tls(_) | Self::Client(_) => Exit::Network,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Url { .. } => {
+                Some("set `url = \"https://…\"` under `[release]` in `esp-ota.toml`".to_owned())
+            }
+            Self::AddressTwice { .. } => Some("leave out the address to connect to".to_owned()),
+            Self::Root { .. } => {
+                Some("pin another root with `cargo esp-ota ca add FILE`".to_owned())
+            }
+            Self::Tls(_) | Self::Client(_) => None,
+        }
+    }
+}
+
+/// The device's clock, as the TLS library asks for it.
+#[derive(Debug)]
+struct DeviceClock(UnixTime);
+
+impl TimeProvider for DeviceClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.0)
+    }
+}
+
+impl TlsTransport {
+    /// A client for the repository at `base` (https), on a device whose clock says `now` and whose
+    /// firmware pins `roots`.
+    ///
+    /// A root outside its dates is left out: what the TLS library keeps of a root has no dates, so
+    /// nobody would look later. A server under such a root is [`TransportError::Untrusted`].
+    pub fn new(
+        base: &str,
+        roots: &[PinnedRoot],
+        now: Timestamp,
+        options: Options,
+    ) -> Result<Self, TransportSetupError> {
+        let mut url =
+            folder_url(base).ok_or_else(|| TransportSetupError::Url { url: base.to_owned() })?;
+        let (anchors, left_out) = anchors(roots, now)?;
+        let mut client = Client::builder()
+            .tls_backend_preconfigured(tls(anchors, now)?)
+            .https_only(true)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            // Compression is off anyway, unless another crate asks for the client's feature.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(options.read_timeout)
+            .pool_max_idle_per_host(1);
+        let mut host_header = None;
+        if let Some(address) = options.connect_to {
+            let Some(name) = url.domain().map(str::to_owned) else {
+                return Err(TransportSetupError::AddressTwice {
+                    url: base.to_owned(),
+                    connect_to: address,
+                });
+            };
+            // The client takes the port from the URL alone, so the URL gets the real one, and the
+            // server hears the one that was meant.
+            host_header = HeaderValue::try_from(url.authority()).ok();
+            client = client.resolve(&name, address);
+            // Fails only for URLs without a host, and this one has a name.
+            let _ = url.set_port(Some(address.port()));
+        }
+        Ok(Self {
+            client: client.build().map_err(TransportSetupError::Client)?,
+            base: url,
+            host_header,
+            body: Body::Done,
+            received: 0,
+            last_error: None,
+            left_out,
+        })
+    }
+
+    /// Why the last request or read failed, for the report. `None` while all is well.
+    pub fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+
+    /// Bytes of bodies handed to the agent so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    fn request(&self, path: &str, from: u32, if_range: Option<&str>) -> reqwest::RequestBuilder {
+        let mut url = self.base.clone();
+        // Sets the path alone: no path, however odd, leads to another host.
+        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
+        let mut request = self.client.get(url);
+        if let Some(host) = &self.host_header {
+            request = request.header(HOST, host);
+        }
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+            if let Some(tag) = if_range {
+                request = request.header(IF_RANGE, tag);
+            }
+        }
+        request
+    }
+
+    /// Remembers why, and passes on what the agent needs to know.
+    fn failed(&mut self, error: &reqwest::Error) -> TransportError {
+        let (kind, mut reason) = judge(error);
+        if kind == TransportError::Untrusted {
+            for root in &self.left_out {
+                reason.push_str("; ");
+                reason.push_str(root);
+            }
+        }
+        self.broken(kind, reason)
+    }
+
+    fn broken(&mut self, kind: TransportError, reason: String) -> TransportError {
+        self.body = Body::Broken;
+        self.last_error = Some(reason);
+        kind
+    }
+}
+
+impl Transport for TlsTransport {
+    async fn get(
+        &mut self,
+        path: &str,
+        from: u32,
+        if_range: Option<&str>,
+    ) -> Result<Response, TransportError> {
+        self.body = Body::Done;
+        self.last_error = None;
+        let answer = match self.request(path, from, if_range).send().await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.failed(&error)),
+        };
+        match head(&answer) {
+            Ok(head) => {
+                self.body = Body::Open(answer, Bytes::new());
+                Ok(head)
+            }
+            Err(reason) => Err(self.broken(TransportError::Unreachable, reason.to_owned())),
+        }
+    }
+
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, TransportError> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let (answer, pending) = match &mut self.body {
+                Body::Done => return Ok(0),
+                Body::Broken => return Err(TransportError::Unreachable),
+                Body::Open(answer, pending) => (answer, pending),
+            };
+            let count = pending.len().min(buf.len());
+            if count > 0 {
+                if let Some(room) = buf.get_mut(..count) {
+                    pending.copy_to_slice(room);
+                }
+                let counted = u64::try_from(count).unwrap_or(u64::MAX);
+                self.received = self.received.saturating_add(counted);
+                return Ok(count);
+            }
+            match answer.chunk().await {
+                Ok(Some(bytes)) => *pending = bytes,
+                Ok(None) => self.body = Body::Done,
+                Err(error) => return Err(self.failed(&error)),
+            }
+        }
+    }
+}
+
+/// An https URL with a host, and nothing after its path.
+fn folder_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let plain = url.scheme() == "https"
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    plain.then_some(url)
+}
+
+/// What the TLS library needs of the roots valid at `now`, and words for the others.
+fn anchors(
+    roots: &[PinnedRoot],
+    now: Timestamp,
+) -> Result<(RootCertStore, Vec<String>), TransportSetupError> {
+    let mut anchors = RootCertStore::empty();
+    let mut left_out = Vec::new();
+    for root in roots {
+        let subject = root.subject();
+        match root.check_period(now) {
+            Ok(()) => anchors.add(root.der().clone()).map_err(|source| {
+                TransportSetupError::Root { subject: subject.to_owned(), source }
+            })?,
+            Err(refusal) => left_out.push(describe(subject, &refusal)),
+        }
+    }
+    Ok((anchors, left_out))
+}
+
+fn describe(subject: &str, refusal: &Refusal) -> String {
+    format!("the pinned root `{subject}` is not used: {refusal}")
+}
+
+fn tls(anchors: RootCertStore, now: Timestamp) -> Result<ClientConfig, TransportSetupError> {
+    // Before 1970 no certificate is valid, and none at 0 either.
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    let clock = DeviceClock(UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
+    let config = ClientConfig::builder_with_details(Arc::new(default_provider()), Arc::new(clock))
+        .with_safe_default_protocol_versions()
+        .map_err(TransportSetupError::Tls)?
+        .with_root_certificates(anchors)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// The head of an answer, or what in it makes the answer useless.
+fn head(answer: &reqwest::Response) -> Result<Response, &'static str> {
+    let headers = answer.headers();
+    let length = match answer.content_length().map(u32::try_from) {
+        None => None,
+        Some(Ok(length)) => Some(length),
+        Some(Err(_)) => return Err("the answer is longer than any flash"),
+    };
+    let start = if answer.status() == StatusCode::PARTIAL_CONTENT {
+        let range = text(headers, CONTENT_RANGE).and_then(range_start);
+        range.ok_or("the answer is partial and does not say where it starts")?
+    } else {
+        0
+    };
+    let date = text(headers, DATE)
+        .and_then(|date| httpdate::parse_http_date(date).ok())
+        .and_then(|date| date.duration_since(std::time::UNIX_EPOCH).ok())
+        .map(|since| since.as_secs());
+    let etag = text(headers, ETAG).map(str::to_owned);
+    Ok(Response { status: answer.status().as_u16(), length, start, date, etag })
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// `bytes 5-9/10` starts at 5 (RFC 9110, section 14.4).
+fn range_start(value: &str) -> Option<u32> {
+    let (first, _) = value.strip_prefix("bytes ")?.split_once('-')?;
+    first.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+    };
+    use rustls::ServerConfig;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::trust::root;
+
+    const HOST_NAME: &str = "updates.example.com";
+
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+
+    fn now() -> Timestamp {
+        "2027-06-01T00:00:00Z".parse().unwrap()
+    }
+
+    fn key() -> KeyPair {
+        KeyPair::generate().unwrap()
+    }
+
+    fn parameters(name: &str, years: (i32, i32)) -> CertificateParams {
+        let mut parameters = CertificateParams::new(vec![HOST_NAME.to_owned()]).unwrap();
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.not_before = date_time_ymd(years.0, 1, 1);
+        parameters.not_after = date_time_ymd(years.1, 1, 1);
+        parameters
+    }
+
+    fn authority(name: &str, years: (i32, i32)) -> Authority {
+        let mut parameters = parameters(name, years);
+        parameters.subject_alt_names.clear();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(parameters, key()).unwrap()
+    }
+
+    /// Pins the authority as of a time when it was valid.
+    fn pinned(authority: &Authority, then: &str) -> PinnedRoot {
+        let pem = authority.pem();
+        root::parse(Path::new("root.pem"), pem.as_bytes(), then.parse().unwrap()).unwrap().remove(0)
+    }
+
+    /// A server's chain and key.
+    type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+    fn identity(issuer: &Authority, years: (i32, i32)) -> Identity {
+        let key = key();
+        let leaf = parameters("leaf", years).signed_by(&key, issuer).unwrap();
+        (vec![leaf.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+    }
+
+    /// A rustls server that gives every connection one answer and hangs up, cleanly or not. Keeps
+    /// what it was asked.
+    struct Host {
+        addr: SocketAddr,
+        asked: Arc<Mutex<Vec<String>>>,
+    }
+
+    async fn host((chain, key): Identity, answer: &'static str, clean: bool) -> Host {
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(stream.read_u8().await.unwrap());
+                }
+                heard.lock().unwrap().push(String::from_utf8(request).unwrap());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.flush().await.unwrap();
+                if clean {
+                    stream.shutdown().await.unwrap();
+                }
+            }
+        });
+        Host { addr, asked }
+    }
+
+    fn transport(roots: &[PinnedRoot], addr: SocketAddr) -> TlsTransport {
+        let options = Options { connect_to: Some(addr), ..Options::default() };
+        let url = format!("https://{HOST_NAME}/thermostat/");
+        TlsTransport::new(&url, roots, now(), options).unwrap()
+    }
+
+    async fn whole(transport: &mut TlsTransport) -> Result<Vec<u8>, TransportError> {
+        let (mut all, mut buffer) = (Vec::new(), [0; 3]);
+        loop {
+            match transport.read(&mut buffer).await? {
+                0 => return Ok(all),
+                count => all.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+
+    const GOOD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: \"tag\"\r\n\
+                        Date: Tue, 01 Jun 2027 00:00:00 GMT\r\n\r\n0123456789";
+
+    #[track_caller]
+    fn assert_untrusted(
+        transport: &TlsTransport,
+        got: Result<Response, TransportError>,
+        why: &str,
+    ) {
+        assert_eq!(got, Err(TransportError::Untrusted), "{:?}", transport.last_error());
+        let reason = transport.last_error().unwrap();
+        assert!(reason.contains(why), "{reason}");
+        assert_eq!(transport.received(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_server_under_a_pinned_root_is_heard_to_the_end() {
+        let root = authority("root", (2020, 2040));
+        let host = host(identity(&root, (2027, 2028)), GOOD, true).await;
+        let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+        let head = transport.get("metadata/1.root.json", 0, Some("\"tag\"")).await.unwrap();
+        assert_eq!((head.status, head.length, head.start), (200, Some(10), 0));
+        assert_eq!(head.etag.as_deref(), Some("\"tag\""));
+        assert_eq!(head.date, Some(now().as_second().try_into().unwrap()));
+        assert_eq!(whole(&mut transport).await.unwrap(), b"0123456789");
+        assert_eq!(transport.read(&mut [0; 3]).await, Ok(0));
+        assert_eq!((transport.received(), transport.last_error()), (10, None));
+        let asked = host.asked.lock().unwrap().concat().to_ascii_lowercase();
+        assert!(asked.starts_with("get /thermostat/metadata/1.root.json http/1.1\r\n"), "{asked}");
+        assert!(asked.contains(&format!("host: {HOST_NAME}\r\n")), "{asked}");
+        for header in ["range:", "if-range:", "accept-encoding:", "referer:"] {
+            assert!(!asked.contains(header), "{asked}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_resumed_request_carries_the_range_and_the_tag() {
+        let root = authority("root", (2020, 2040));
+        let answer = "HTTP/1.1 206 Partial Content\r\nContent-Length: 6\r\n\
+                      Content-Range: bytes 4-9/10\r\n\r\n456789";
+        let host = host(identity(&root, (2027, 2028)), answer, true).await;
+        let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+        let head = transport.get("a.bin", 4, Some("\"tag\"")).await.unwrap();
+        assert_eq!((head.status, head.length, head.start), (206, Some(6), 4));
+        assert_eq!(whole(&mut transport).await.unwrap(), b"456789");
+        let asked = host.asked.lock().unwrap().concat().to_ascii_lowercase();
+        assert!(asked.contains("range: bytes=4-\r\n") && asked.contains("if-range: \"tag\"\r\n"));
+    }
+
+    #[tokio::test]
+    async fn a_server_of_another_name_is_untrusted() {
+        let root = authority("root", (2020, 2040));
+        let mut other = parameters("leaf", (2027, 2028));
+        other.subject_alt_names = vec![rcgen::SanType::DnsName("evil.example".try_into().unwrap())];
+        let key = key();
+        let leaf = other.signed_by(&key, &root).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        let host = host((vec![leaf.der().clone()], key), GOOD, true).await;
+        let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+        let got = transport.get("a.bin", 0, None).await;
+        assert_untrusted(&transport, got, "not valid for name");
+    }
+
+    #[tokio::test]
+    async fn a_server_under_another_root_is_untrusted_even_if_the_names_agree() {
+        let (root, other) = (authority("root", (2020, 2040)), authority("root", (2020, 2040)));
+        let host = host(identity(&other, (2027, 2028)), GOOD, true).await;
+        let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+        let got = transport.get("a.bin", 0, None).await;
+        assert_eq!(got, Err(TransportError::Untrusted), "{:?}", transport.last_error());
+        assert_eq!(host.asked.lock().unwrap().len(), 0, "nothing was asked of a stranger");
+    }
+
+    #[tokio::test]
+    async fn no_pinned_root_trusts_nobody() {
+        let root = authority("root", (2020, 2040));
+        let host = host(identity(&root, (2027, 2028)), GOOD, true).await;
+        let mut transport = transport(&[], host.addr);
+        let got = transport.get("a.bin", 0, None).await;
+        assert_untrusted(&transport, got, "does not lead to a pinned root");
+    }
+
+    #[tokio::test]
+    async fn an_expired_or_future_leaf_is_untrusted_by_the_device_clock() {
+        let root = authority("root", (2020, 2040));
+        let roots = [pinned(&root, "2026-01-01T00:00:00Z")];
+        for (years, why) in [((2025, 2027), "expired"), ((2028, 2029), "not valid yet")] {
+            let host = host(identity(&root, years), GOOD, true).await;
+            let mut transport = transport(&roots, host.addr);
+            let got = transport.get("a.bin", 0, None).await;
+            assert_untrusted(&transport, got, why);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_under_an_expired_root_is_untrusted_and_the_root_is_named() {
+        let (old, fresh) = (authority("old", (2020, 2027)), authority("fresh", (2020, 2040)));
+        let then = "2026-01-01T00:00:00Z";
+        let roots = [pinned(&old, then), pinned(&fresh, then)];
+        let under_old = host(identity(&old, (2027, 2028)), GOOD, true).await;
+        let mut transport = transport(&roots, under_old.addr);
+        let got = transport.get("a.bin", 0, None).await;
+        assert_untrusted(&transport, got, "`CN=old` is not used: it ended on 2027-01-01T00:00:00Z");
+        let under_fresh = host(identity(&fresh, (2027, 2028)), GOOD, true).await;
+        let mut transport = super::tests::transport(&roots, under_fresh.addr);
+        assert!(transport.get("a.bin", 0, None).await.is_ok(), "the other root still works");
+    }
+
+    #[tokio::test]
+    async fn a_leaf_that_acts_as_an_authority_is_untrusted() {
+        let root = authority("root", (2020, 2040));
+        let mut middle = parameters("leaf", (2027, 2028));
+        middle.is_ca = IsCa::ExplicitNoCa;
+        let middle = CertifiedIssuer::signed_by(middle, key(), &root).unwrap();
+        let (mut chain, key) = identity(&middle, (2027, 2028));
+        chain.push(middle.der().clone());
+        let host = host((chain, key), GOOD, true).await;
+        let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+        let got = transport.get("a.bin", 0, None).await;
+        assert_untrusted(&transport, got, "EndEntityUsedAsCa");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_speak_tls_is_unreachable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(GOOD.as_bytes()).await.unwrap();
+        });
+        let mut transport = transport(&[], addr);
+        let got = transport.get("a.bin", 0, None).await;
+        assert_eq!(got, Err(TransportError::Unreachable), "{:?}", transport.last_error());
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_unreachable_and_the_reason_says_so() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        drop(listener);
+        let mut transport = transport(&[], addr);
+        let got = transport.get("a.bin", 0, None).await;
+        assert_eq!(got, Err(TransportError::Unreachable));
+        let reason = transport.last_error().unwrap();
+        assert!(reason.contains("refused"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn a_body_shorter_than_announced_is_an_error_and_stays_one() {
+        let root = authority("root", (2020, 2040));
+        let short = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234";
+        for clean in [true, false] {
+            let host = host(identity(&root, (2027, 2028)), short, clean).await;
+            let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+            assert_eq!(transport.get("a.bin", 0, None).await.unwrap().length, Some(10));
+            assert_eq!(whole(&mut transport).await, Err(TransportError::Unreachable));
+            assert_eq!(transport.received(), 5);
+            assert!(transport.last_error().is_some());
+            assert_eq!(transport.read(&mut [0; 3]).await, Err(TransportError::Unreachable));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_without_a_length_must_be_closed_properly() {
+        let root = authority("root", (2020, 2040));
+        let endless = "HTTP/1.1 200 OK\r\n\r\n01234";
+        for (clean, expected) in
+            [(true, Ok(b"01234".to_vec())), (false, Err(TransportError::Unreachable))]
+        {
+            let host = host(identity(&root, (2027, 2028)), endless, clean).await;
+            let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+            assert_eq!(transport.get("a.bin", 0, None).await.unwrap().length, None);
+            assert_eq!(whole(&mut transport).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_is_not_followed() {
+        let root = authority("root", (2020, 2040));
+        let moved = "HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n";
+        let host = host(identity(&root, (2027, 2028)), moved, true).await;
+        let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+        assert_eq!(transport.get("a.bin", 0, None).await.unwrap().status, 302);
+        assert_eq!(host.asked.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_partial_answer_without_a_place_is_of_no_use() {
+        let root = authority("root", (2020, 2040));
+        let answer = "HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\n0";
+        let host = host(identity(&root, (2027, 2028)), answer, true).await;
+        let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+        assert_eq!(transport.get("a.bin", 4, None).await, Err(TransportError::Unreachable));
+        assert_eq!(transport.read(&mut [0; 3]).await, Err(TransportError::Unreachable));
+    }
+
+    #[tokio::test]
+    async fn a_silent_server_does_not_hold_the_device_for_ever() {
+        let root = authority("root", (2020, 2040));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let brief = Duration::from_millis(200);
+        let options = Options {
+            connect_to: Some(listener.local_addr().unwrap()),
+            connect_timeout: brief,
+            read_timeout: brief,
+        };
+        let url = format!("https://{HOST_NAME}");
+        let roots = [pinned(&root, "2026-01-01T00:00:00Z")];
+        let mut transport = TlsTransport::new(&url, &roots, now(), options).unwrap();
+        let got = tokio::time::timeout(Duration::from_secs(5), transport.get("a", 0, None)).await;
+        assert_eq!(got.unwrap(), Err(TransportError::Unreachable));
+    }
+
+    #[tokio::test]
+    async fn no_path_leads_to_another_host() {
+        let root = authority("root", (2020, 2040));
+        let host = host(identity(&root, (2027, 2028)), GOOD, true).await;
+        let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+        for path in ["//evil.example/a", "https://evil.example/a", "@evil.example", "a?b#c"] {
+            assert!(transport.get(path, 0, None).await.is_ok(), "{path}");
+        }
+        let asked = host.asked.lock().unwrap();
+        assert_eq!(asked.len(), 4);
+        assert!(asked[3].starts_with("GET /thermostat/a%3Fb%23c HTTP/1.1"), "{}", asked[3]);
+    }
+
+    #[test]
+    fn a_url_that_no_device_may_use_is_refused() {
+        let options = Options::default();
+        for url in [
+            "http://updates.example.com",
+            "updates.example.com",
+            "",
+            "https://",
+            "ftp://x/",
+            "https://user@x/",
+            "https://x/?a",
+            "https://x/#a",
+        ] {
+            let error = TlsTransport::new(url, &[], now(), options).unwrap_err();
+            assert!(matches!(error, TransportSetupError::Url { .. }), "{url}: {error}");
+            assert_eq!(error.exit(), Exit::Project);
+        }
+        let options = Options { connect_to: Some(([127, 0, 0, 1], 1).into()), ..options };
+        let error = TlsTransport::new("https://192.168.1.7/", &[], now(), options).unwrap_err();
+        assert!(matches!(error, TransportSetupError::AddressTwice { .. }));
+    }
+}
