@@ -1,0 +1,296 @@
+//! The folder of a product's signing keys: `<configuration>/keys/<product>/<role>.pem`.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{KeyError, NewKeys, PublishKeys, Role, SigningKey, git, pem};
+use crate::disk::{self, Readers};
+use crate::release::custom::is_plain_name;
+
+/// An Ed25519 key in PEM has 119 bytes, an encrypted one some 400; the rest is room for comments.
+const LARGEST_KEY_FILE: u64 = 16 * 1024;
+
+/// Keys and passphrase that came by the environment, as CI hands them over.
+#[derive(Clone, Default)]
+pub struct Supplied {
+    root: Option<String>,
+    targets: Option<String>,
+    snapshot: Option<String>,
+    timestamp: Option<String>,
+    passphrase: Option<String>,
+}
+
+impl Supplied {
+    /// Collects what the environment holds; `variable` looks up one variable. An empty value
+    /// counts as unset, which is what CI systems give for a secret that does not exist.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let value = |name: &str| variable(name).filter(|value| !value.is_empty());
+        Self {
+            root: value(Role::Root.variable()),
+            targets: value(Role::Targets.variable()),
+            snapshot: value(Role::Snapshot.variable()),
+            timestamp: value(Role::Timestamp.variable()),
+            passphrase: value("ESP_OTA_KEY_PASSPHRASE"),
+        }
+    }
+
+    fn key(&self, role: Role) -> Option<&str> {
+        match role {
+            Role::Root => self.root.as_deref(),
+            Role::Targets => self.targets.as_deref(),
+            Role::Snapshot => self.snapshot.as_deref(),
+            Role::Timestamp => self.timestamp.as_deref(),
+        }
+    }
+}
+
+/// The signing keys of one product.
+#[derive(Clone, Debug)]
+pub struct KeyFolder {
+    path: PathBuf,
+}
+
+impl KeyFolder {
+    /// Names the folder of a product below the user's configuration folder (see
+    /// [`super::location::configuration_folder`]). Nothing is read or made.
+    pub fn new(configuration: &Path, product: &str) -> Result<Self, KeyError> {
+        if is_plain_name(product) {
+            Ok(Self { path: configuration.join("keys").join(product) })
+        } else {
+            Err(KeyError::Product(product.to_owned()))
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file of a role's key.
+    pub fn file(&self, role: Role) -> PathBuf {
+        self.path.join(format!("{role}.pem"))
+    }
+
+    /// Makes a key for every role and writes each to its file, or writes none: an existing key is
+    /// never overwritten.
+    pub fn create(&self) -> Result<NewKeys, KeyError> {
+        let keys = NewKeys::generate()?;
+        let mut files = Vec::new();
+        for role in Role::ALL {
+            let path = self.file(role);
+            refuse_git(&path)?;
+            if path.symlink_metadata().is_ok() {
+                return Err(KeyError::Exists(path));
+            }
+            files.push((path, pem::encode(keys.of(role)).map_err(KeyError::Encode)?));
+        }
+
+        create_private_folder(&self.path)
+            .map_err(|source| KeyError::Write { path: self.path.clone(), source })?;
+        let mut written: Vec<&PathBuf> = Vec::new();
+        for (path, text) in &files {
+            if let Err(source) = disk::create_new(path, text.as_ref(), Readers::Owner) {
+                // Half a set is of no use and would be in the way of the next attempt.
+                for earlier in written {
+                    let _ = fs::remove_file(earlier);
+                }
+                return Err(match source.kind() {
+                    io::ErrorKind::AlreadyExists => KeyError::Exists(path.clone()),
+                    _ => KeyError::Write { path: path.clone(), source },
+                });
+            }
+            written.push(path);
+        }
+        Ok(keys)
+    }
+
+    /// Loads the keys a publish needs.
+    pub fn load_for_publish(&self, supplied: &Supplied) -> Result<PublishKeys, KeyError> {
+        Ok(PublishKeys {
+            targets: self.load(Role::Targets, supplied)?,
+            snapshot: self.load(Role::Snapshot, supplied)?,
+            timestamp: self.load(Role::Timestamp, supplied)?,
+        })
+    }
+
+    /// Loads one key: the supplied one if there is one, else the file.
+    pub fn load(&self, role: Role, supplied: &Supplied) -> Result<SigningKey, KeyError> {
+        let (place, text) = match supplied.key(role) {
+            Some(text) => (role.variable().to_owned(), text.to_owned()),
+            None => {
+                let path = self.file(role);
+                (path.display().to_string(), read(role, &path)?)
+            }
+        };
+        pem::decode(&text, supplied.passphrase.as_deref())
+            .map_err(|source| KeyError::Unusable { place, source: source.into() })
+    }
+}
+
+fn read(role: Role, path: &Path) -> Result<String, KeyError> {
+    let failed = |source| KeyError::Read { path: path.to_owned(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(KeyError::Missing { role, path: path.to_owned() });
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    refuse_open_file(path, &file)?;
+    refuse_git(path)?;
+    let bytes = disk::read_bounded(file, LARGEST_KEY_FILE).map_err(failed)?;
+    String::from_utf8(bytes)
+        .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))
+}
+
+fn refuse_git(path: &Path) -> Result<(), KeyError> {
+    match git::exposing_work_tree(path) {
+        Some(tree) => Err(KeyError::InGit { path: path.to_owned(), tree }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn refuse_open_file(path: &Path, file: &File) -> Result<(), KeyError> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata =
+        file.metadata().map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(KeyError::OpenToOthers { path: path.to_owned(), mode })
+    }
+}
+
+#[cfg(not(unix))]
+fn refuse_open_file(_: &Path, _: &File) -> Result<(), KeyError> {
+    // The user's profile folder is closed to others by its access control list.
+    Ok(())
+}
+
+fn create_private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Exit, Explained};
+
+    fn folder(base: &Path) -> KeyFolder {
+        KeyFolder::new(base, "thermostat").unwrap()
+    }
+
+    #[test]
+    fn new_keys_are_read_back() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = folder(base.path());
+        let keys = folder.create().unwrap();
+        for role in Role::ALL {
+            let read = folder.load(role, &Supplied::default()).unwrap();
+            assert_eq!(read.public(), keys.of(role).public());
+        }
+        let publish = folder.load_for_publish(&Supplied::default()).unwrap();
+        assert_eq!(publish.targets.public(), keys.publish.targets.public());
+    }
+
+    #[test]
+    fn an_existing_key_is_never_overwritten_and_nothing_else_is_written() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = folder(base.path());
+        fs::create_dir_all(folder.path()).unwrap();
+        fs::write(folder.file(Role::Timestamp), "precious").unwrap();
+        let error = folder.create().unwrap_err();
+        assert!(matches!(error, KeyError::Exists(_)));
+        assert_eq!(error.exit(), Exit::Rejected);
+        assert_eq!(fs::read_to_string(folder.file(Role::Timestamp)).unwrap(), "precious");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_key_exits_3_and_names_the_command_that_makes_it() {
+        let base = tempfile::tempdir().unwrap();
+        let error = folder(base.path()).load_for_publish(&Supplied::default()).unwrap_err();
+        assert!(matches!(error, KeyError::Missing { role: Role::Targets, .. }));
+        assert_eq!(error.exit(), Exit::Project);
+        assert!(error.help().unwrap().contains("`cargo esp-ota keys new`"));
+    }
+
+    #[test]
+    fn a_supplied_key_comes_before_the_file_and_an_empty_one_counts_as_unset() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = folder(base.path());
+        let keys = folder.create().unwrap();
+        let other = fs::read_to_string(folder.file(Role::Root)).unwrap();
+        let supplied = Supplied::from_environment(|name| match name {
+            "ESP_OTA_KEY_TARGETS" => Some(other.clone()),
+            "ESP_OTA_KEY_SNAPSHOT" => Some(String::new()),
+            _ => None,
+        });
+        let loaded = folder.load_for_publish(&supplied).unwrap();
+        assert_eq!(loaded.targets.public(), keys.root.public());
+        assert_eq!(loaded.snapshot.public(), keys.publish.snapshot.public());
+    }
+
+    #[test]
+    fn a_broken_key_is_named_by_its_place() {
+        let base = tempfile::tempdir().unwrap();
+        let supplied = Supplied::from_environment(|name| {
+            (name == "ESP_OTA_KEY_TARGETS").then(|| "not a key".to_owned())
+        });
+        let error = folder(base.path()).load(Role::Targets, &supplied).unwrap_err();
+        assert_eq!(error.to_string(), "cannot use the signing key in `ESP_OTA_KEY_TARGETS`");
+        assert_eq!(error.exit(), Exit::Project);
+    }
+
+    #[test]
+    fn a_product_that_leaves_the_folder_is_refused() {
+        let error = KeyFolder::new(Path::new("/c"), "../other").unwrap_err();
+        assert!(matches!(error, KeyError::Product(_)));
+    }
+
+    #[test]
+    fn no_key_is_made_or_read_in_a_git_work_tree() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = folder(base.path());
+        fs::create_dir(base.path().join(".git")).unwrap();
+        let error = folder.create().unwrap_err();
+        assert!(matches!(error, KeyError::InGit { .. }));
+        assert_eq!(error.exit(), Exit::Rejected);
+        assert!(!folder.path().exists());
+
+        fs::remove_dir(base.path().join(".git")).unwrap();
+        folder.create().unwrap();
+        fs::create_dir(base.path().join(".git")).unwrap();
+        let error = folder.load(Role::Root, &Supplied::default()).unwrap_err();
+        assert!(matches!(error, KeyError::InGit { .. }));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let base = tempfile::tempdir().unwrap();
+        let folder = folder(base.path());
+        folder.create().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(folder.path()), 0o700);
+        let file = folder.file(Role::Targets);
+        assert_eq!(mode(&file), 0o600);
+
+        for open in [0o640, 0o604, 0o660] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(open)).unwrap();
+            let error = folder.load(Role::Targets, &Supplied::default()).unwrap_err();
+            assert!(matches!(error, KeyError::OpenToOthers { mode, .. } if mode == open));
+            assert!(error.help().unwrap().contains("chmod 600"));
+        }
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+        assert!(folder.load(Role::Targets, &Supplied::default()).is_ok());
+    }
+}

@@ -1,0 +1,99 @@
+//! The TUF root: the file that firmware embeds and from which all other trust follows.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+
+use jiff::Timestamp;
+use tough::schema::{RoleKeys, Root, Signed};
+
+use super::keys::{NewKeys, Role};
+use super::metadata::{self, SPECIFICATION};
+use super::repository::error::RepositoryError;
+
+/// How long a new root is good for: five years (design, section 5).
+pub const ROOT_DAYS: u32 = 5 * 365;
+
+/// Makes `1.root.json`: one key and a threshold of one for each role, consistent snapshots, good
+/// for `days` days from `now`.
+pub async fn new_root(
+    keys: &NewKeys,
+    now: Timestamp,
+    days: u32,
+) -> Result<Vec<u8>, RepositoryError> {
+    let mut root = Root {
+        spec_version: SPECIFICATION.to_owned(),
+        consistent_snapshot: true,
+        version: NonZeroU64::MIN,
+        expires: metadata::days_after(now, days)?,
+        keys: HashMap::new(),
+        roles: HashMap::new(),
+        _extra: HashMap::new(),
+    };
+    for role in Role::ALL {
+        let key = keys.of(role).public();
+        let id = key
+            .key_id()
+            .map_err(|source| RepositoryError::Encode { role, source: source.into() })?;
+        root.keys.insert(id.clone(), key);
+        root.roles.insert(
+            role.tough(),
+            RoleKeys { keyids: vec![id], threshold: NonZeroU64::MIN, _extra: HashMap::new() },
+        );
+    }
+    metadata::seal(Role::Root, &root, &root, &[&keys.root]).await
+}
+
+/// Reads a root that the user trusts, and checks that it is whole: signed by its own keys.
+pub(super) fn trusted(bytes: &[u8]) -> Result<Root, RepositoryError> {
+    let root: Signed<Root> = serde_json::from_slice(bytes).map_err(RepositoryError::RootFormat)?;
+    root.signed
+        .verify_role(&root)
+        .map_err(|source| RepositoryError::RootSignature(Box::new(source)))?;
+    Ok(root.signed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Exit, Explained};
+
+    fn now() -> Timestamp {
+        "2026-03-01T12:00:00.75Z".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_new_root_verifies_and_says_the_same_every_time() {
+        let keys = NewKeys::generate().unwrap();
+        let bytes = new_root(&keys, now(), ROOT_DAYS).await.unwrap();
+        let root = trusted(&bytes).unwrap();
+        assert!(root.consistent_snapshot);
+        assert_eq!(root.version.get(), 1);
+        assert_eq!(root.expires.to_string(), "2031-02-28T12:00:00Z");
+        assert_eq!((root.keys.len(), root.roles.len()), (4, 4));
+        assert!(bytes.is_ascii());
+        assert_eq!(new_root(&keys, now(), ROOT_DAYS).await.unwrap(), bytes);
+    }
+
+    #[tokio::test]
+    async fn a_root_with_one_changed_digit_is_not_trusted() {
+        let bytes = new_root(&NewKeys::generate().unwrap(), now(), ROOT_DAYS).await.unwrap();
+        let changed = String::from_utf8(bytes).unwrap().replace("2031-02", "2041-02");
+        let error = trusted(changed.as_bytes()).unwrap_err();
+        assert!(matches!(error, RepositoryError::RootSignature(_)));
+        assert_eq!(error.exit(), Exit::Trust);
+    }
+
+    #[test]
+    fn what_is_no_root_is_a_broken_project_file() {
+        for bad in ["", "{}", "[]", "<html>"] {
+            assert_eq!(trusted(bad.as_bytes()).unwrap_err().exit(), Exit::Project, "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_beyond_the_calendar_is_refused() {
+        let keys = NewKeys::generate().unwrap();
+        let error = new_root(&keys, now(), u32::MAX).await.unwrap_err();
+        assert!(matches!(error, RepositoryError::Expiry { days: u32::MAX }));
+    }
+}
