@@ -1,0 +1,196 @@
+//! `check`: everything that can be checked without a board, with one exit code for CI.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::build::ROOT_FILE;
+use super::{Context, ca, context, partitions, project_agent};
+use crate::agent;
+use crate::config::{Overrides, Project};
+use crate::error::{Exit, Failure, Location};
+use crate::output::{Annotation, Level, Paint, Report, Tone};
+use crate::release::repository::{State, View};
+use crate::release::store::Store;
+
+/// Metadata of TUF roots has a few kilobytes.
+const LARGEST_ROOT: u64 = 64 * 1024;
+
+/// Run every check that needs no board
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    #[command(flatten)]
+    project: Overrides,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    Ok,
+    Warning,
+    Failed,
+    Skipped,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Line {
+    check: &'static str,
+    outcome: Outcome,
+    message: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    caused_by: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<Location>,
+    #[serde(skip)]
+    exit: Exit,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckReport {
+    checks: Vec<Line>,
+}
+
+impl Check {
+    /// Runs all checks, whatever comes out of each.
+    pub fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let project = context.project(&self.project)?;
+        let checks = vec![
+            line("partitions", partition_table(&project)),
+            line("roots", roots(context, &project)),
+            line("embedded-roots", embedded(context, &project)),
+            line("agent", agent_drift(&project)),
+            line("repository", repository(context, &project)),
+        ];
+        let report = CheckReport { checks };
+        let exit = report.exit();
+        context.output.answer(&report, exit)
+    }
+}
+
+type Checked = Result<(Outcome, String), Failure>;
+
+fn ok(message: impl Into<String>) -> Checked {
+    Ok((Outcome::Ok, message.into()))
+}
+
+fn line(check: &'static str, checked: Checked) -> Line {
+    match checked {
+        Ok((outcome, message)) => Line {
+            check,
+            outcome,
+            message,
+            caused_by: Vec::new(),
+            help: None,
+            location: None,
+            exit: Exit::Success,
+        },
+        Err(failure) => Line {
+            check,
+            outcome: Outcome::Failed,
+            message: failure.to_string(),
+            caused_by: failure.causes(),
+            help: failure.help(),
+            location: failure.location(),
+            exit: failure.exit(),
+        },
+    }
+}
+
+fn partition_table(project: &Project) -> Checked {
+    let (table, report) = partitions::project_table(project)?;
+    let slots = table.slots().len();
+    match report.findings.len() {
+        0 => ok(format!("{slots} slots, sound")),
+        count => Ok((Outcome::Warning, format!("{slots} slots, {count} findings below an error"))),
+    }
+}
+
+fn roots(context: &Context, project: &Project) -> Checked {
+    let roots = ca::project_roots(project, context.now())?;
+    match roots.iter().map(|root| root.not_after()).min() {
+        Some(first) => ok(format!("{} pinned, the first ends {first}", roots.len())),
+        None => Err(ca::CaError::NoRoots.into()),
+    }
+}
+
+fn embedded(context: &Context, project: &Project) -> Checked {
+    let roots = ca::check_embedded(project, context.now())?;
+    ok(format!("{} files hold {} roots", project.embed.value.len(), roots.len()))
+}
+
+fn agent_drift(project: &Project) -> Checked {
+    match project_agent(project)? {
+        Some(digest) if digest == agent::digest() => ok("the project has this tool's own agent"),
+        Some(_) => Ok((
+            Outcome::Warning,
+            "`src/ota` differs from this tool's agent: releases are not rehearsed with it".into(),
+        )),
+        None => Ok((Outcome::Skipped, "there is no `src/ota` in the project".into())),
+    }
+}
+
+fn repository(context: &Context, project: &Project) -> Checked {
+    let root = context::read(&project.path(Path::new(ROOT_FILE)), LARGEST_ROOT)?;
+    let store = Store::parse(&project.store.value, &project.folder)?;
+    let state =
+        context::runtime()?.block_on(State::load(&store, &root, View::Live, context.now()))?;
+    match state.releases().len() {
+        0 => Ok((Outcome::Skipped, format!("nothing is published in {}", project.store.value))),
+        count => ok(format!("{count} releases in {}, signed and current", project.store.value)),
+    }
+}
+
+impl CheckReport {
+    /// A breach of trust outweighs a broken project, and that an answer of no.
+    fn exit(&self) -> Exit {
+        let exits: Vec<Exit> = self.checks.iter().map(|line| line.exit).collect();
+        [Exit::Trust, Exit::Project]
+            .into_iter()
+            .find(|exit| exits.contains(exit))
+            .or_else(|| exits.into_iter().find(|exit| *exit != Exit::Success))
+            .unwrap_or(Exit::Success)
+    }
+}
+
+impl Report for CheckReport {
+    fn human(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+        for line in &self.checks {
+            let word = match line.outcome {
+                Outcome::Ok => paint.tone(Tone::Good, "ok"),
+                Outcome::Warning => paint.tone(Tone::Warning, "warning"),
+                Outcome::Failed => paint.tone(Tone::Bad, "failed"),
+                Outcome::Skipped => paint.tone(Tone::Faint, "skipped"),
+            };
+            writeln!(out, "{}: {word}: {}", line.check, line.message)?;
+            for cause in &line.caused_by {
+                writeln!(out, "  caused by: {cause}")?;
+            }
+            if let Some(help) = &line.help {
+                writeln!(out, "  help: {help}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn annotations(&self) -> Vec<Annotation> {
+        let bad = self.checks.iter().filter_map(|line| {
+            let level = match line.outcome {
+                Outcome::Failed => Level::Error,
+                Outcome::Warning => Level::Warning,
+                Outcome::Ok | Outcome::Skipped => return None,
+            };
+            let message = match &line.help {
+                Some(help) => format!("{}\nhelp: {help}", line.message),
+                None => line.message.clone(),
+            };
+            let location = line.location.clone();
+            Some(Annotation { level, location, title: line.check.to_owned(), message })
+        });
+        bad.collect()
+    }
+}

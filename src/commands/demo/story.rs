@@ -1,0 +1,465 @@
+//! The story itself, step by step.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
+
+use super::Step;
+use super::program::Program;
+use super::stage::{Session, Stage};
+use crate::agent::agent::{Error, Outcome};
+use crate::agent::trial::Boot;
+use crate::commands::build::ROOT_FILE;
+use crate::commands::{Context, ContextError, context, init};
+use crate::error::{Exit, Explained, Failure};
+use crate::output::Tone;
+use crate::release::keys::location::Platform;
+use crate::server::{Config, LOOPBACK, Limits, Log, Server};
+use crate::trust::{BenchRoot, root};
+use crate::virtual_device::bootloader::Target;
+
+/// Product and folder of the demo.
+const PRODUCT: &str = "thermostat";
+/// What the device calls its server. The connection goes to loopback, the certificate is checked
+/// for this name (`.test` is reserved, RFC 6761).
+const HOST: &str = "updates.test";
+/// The longest line of a command's output that is kept.
+const LONGEST_OUTPUT: usize = 64 * 1024;
+
+/// The demo stumbled over something that is not part of the story.
+#[derive(Debug, thiserror::Error)]
+enum StoryError {
+    #[error("this program could not run itself")]
+    Itself(#[source] std::io::Error),
+    #[error("the demo's program could not be assembled")]
+    Program(#[source] object::build::Error),
+    #[error("the demo's expired certificate could not be made")]
+    Certificate(#[source] rcgen::Error),
+    #[error("the demo has no host name")]
+    Host,
+    #[error("`{0}` failed, and the story cannot go on without it")]
+    Command(String),
+}
+
+impl Explained for StoryError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Itself(_) | Self::Program(_) | Self::Certificate(_) | Self::Host => Exit::Output,
+            Self::Command(_) => Exit::Rejected,
+        }
+    }
+}
+
+/// Tells the story in `folder`; everything in it is left there.
+pub(super) async fn tell(context: &Context, folder: &Path) -> Result<Vec<Step>, Failure> {
+    let private = tempfile::Builder::new()
+        .prefix("esp-ota-demo-keys-")
+        .tempdir()
+        .map_err(|source| super::output_error(&std::env::temp_dir(), source))?;
+    let now = context.now();
+    let mut story = Story {
+        context,
+        folder,
+        project: folder.join(PRODUCT),
+        configuration: private.path().to_owned(),
+        steps: Vec::new(),
+    };
+
+    story.command(
+        "a project is made",
+        folder,
+        &["init", PRODUCT, "--chip", "esp32c3", "--url", &format!("https://{HOST}")],
+        Exit::Success,
+        "firmware, partition table, signing keys",
+    )?;
+    let project_folder = story.project.clone();
+    story.command(
+        "its table is checked",
+        &project_folder,
+        &["partitions", "check"],
+        Exit::Success,
+        "two slots that can carry updates",
+    )?;
+
+    let bench = BenchRoot::load_or_make(&private.path().join("bench"), now)?;
+    context::write(&folder.join("bench-root.pem"), &context::read(bench.path(), 65_536)?)?;
+    story.command(
+        "a root is pinned",
+        &project_folder,
+        &["ca", "add", "../bench-root.pem", "--sha256", &bench.certificate().fingerprint_hex()],
+        Exit::Success,
+        "the only certificate authority the device will trust",
+    )?;
+
+    let first = story.build("1.0.0", true)?;
+    let names = [HOST.parse().map_err(|_| StoryError::Host)?];
+    let leaf = bench.leaf(&names, now)?;
+    let dist = project_folder.join("dist");
+    std::fs::create_dir_all(&dist).map_err(|source| super::output_error(&dist, source))?;
+    let server = Server::start(Config {
+        folder: dist.clone(),
+        bind: LOOPBACK,
+        chain: leaf.chain,
+        key: leaf.key,
+        log: Log::silent(),
+        limits: Limits::default(),
+    })
+    .await?;
+    let project = init::project(&project_folder)?;
+    let roots = root::read(&folder.join("bench-root.pem"), now)?;
+    let device = Stage::new(
+        &project,
+        &first,
+        context::read(&project_folder.join(ROOT_FILE), 65_536)?,
+        roots,
+        (format!("https://{HOST}"), server.addr()),
+        now,
+    )?;
+    story.dump(&device, "flash-1-installed.bin")?;
+    story.slots("1.0.0 is on the device", "flash-1-installed.bin", "ota_0 boots 1.0.0")?;
+
+    let second = story.build("1.1.0", true)?;
+    story.publish(
+        "1.1.0 is published",
+        &second,
+        Exit::Success,
+        "signed, staged, rehearsed, live",
+    )?;
+    let title = format!("served at https://{}", server.addr());
+    let lines = vec![
+        format!("HTTPS for `{HOST}`, certificate issued by the bench root"),
+        "the device trusts that root and the embedded TUF root, and nothing else".into(),
+    ];
+    story.told(&title, lines, Ok(()), "")?;
+
+    story
+        .session("the device updates itself", &device, |session| {
+            session.version == "1.0.0" && session.installed()
+        })
+        .await?;
+    story
+        .session("1.1.0 boots on trial", &device, |session| {
+            session.version == "1.1.0" && matches!(session.boot, Boot::Trial(_))
+        })
+        .await?;
+    story.dump(&device, "flash-2-updated.bin")?;
+    story.slots("slots prove it", "flash-2-updated.bin", "ota_1 boots 1.1.0, confirmed")?;
+
+    let third = story.build("1.2.0", false)?;
+    story.publish("1.2.0 is published", &third, Exit::Success, "its self-test will fail")?;
+    story.session("the device takes 1.2.0", &device, Session::installed).await?;
+    story
+        .session("1.2.0 fails its self-test", &device, |session| {
+            session.version == "1.2.0" && matches!(session.boot, Boot::Trial(_))
+        })
+        .await?;
+    story
+        .session("the device falls back", &device, |session| {
+            session.version == "1.1.0"
+                && session.boot == Boot::Settled
+                && session.outcome == Some(Ok(Outcome::UpToDate))
+        })
+        .await?;
+    story.dump(&device, "flash-3-fell-back.bin")?;
+    story.slots(
+        "slots prove it",
+        "flash-3-fell-back.bin",
+        "ota_1 boots 1.1.0, 1.2.0 is given up",
+    )?;
+
+    let fourth = story.build("1.3.0", true)?;
+    let image = context::read(&fourth, u64::from(u32::MAX))?;
+    let tampered = folder.join("tampered.bin");
+    context::write(&tampered, &flipped(&image))?;
+    story.publish(
+        "a tampered image",
+        &tampered,
+        Exit::Trust,
+        "`publish` refuses it: its SHA-256 does not match",
+    )?;
+    story.publish(
+        "1.3.0 is published",
+        &fourth,
+        Exit::Success,
+        "and then changed on the server",
+    )?;
+    let target = published_target(&dist, "1.3.0")?;
+    context::write(&target, &flipped(&image))?;
+    story
+        .refused("tampered on the server", &device, now, "the device refuses the bytes", |error| {
+            error.code() == "hash-mismatch-target"
+        })
+        .await?;
+    context::write(&target, &image)?;
+
+    let expired = folder.join("expired-root.pem");
+    context::write(&expired, expired_root(now)?.as_bytes())?;
+    story.command(
+        "an expired root",
+        &project_folder,
+        &["ca", "add", "../expired-root.pem", "--yes"],
+        Exit::Trust,
+        "`ca add` refuses it",
+    )?;
+    let after_its_end = device.root_ends().saturating_add(SignedDuration::from_hours(24));
+    let after_its_end = after_its_end.unwrap_or(Timestamp::MAX);
+    story
+        .refused(
+            "the pinned root has ended",
+            &device,
+            after_its_end,
+            "the device refuses the server",
+            |error| error.code() == "untrusted-tls",
+        )
+        .await?;
+
+    story.session("none of it hurt", &device, Session::installed).await?;
+    story
+        .session("1.3.0 boots and stays", &device, |session| {
+            session.version == "1.3.0" && session.target == Target::Slot(0)
+        })
+        .await?;
+    story.dump(&device, "flash-4-healthy.bin")?;
+    story.slots("slots prove it", "flash-4-healthy.bin", "ota_0 boots 1.3.0, confirmed")?;
+    server.shutdown().await;
+    Ok(story.steps)
+}
+
+struct Story<'a> {
+    context: &'a Context,
+    folder: &'a Path,
+    project: PathBuf,
+    /// Keys and bench root: outside any git tree, and gone in the end.
+    configuration: PathBuf,
+    steps: Vec<Step>,
+}
+
+impl Story<'_> {
+    /// Runs this program with `arguments`, which must end as `expected`.
+    fn command(
+        &mut self,
+        title: &str,
+        folder: &Path,
+        arguments: &[&str],
+        expected: Exit,
+        result: &str,
+    ) -> Result<(), Failure> {
+        let program = std::env::current_exe().map_err(StoryError::Itself)?;
+        let variable = match Platform::HERE {
+            Platform::Windows => "APPDATA",
+            Platform::Xdg | Platform::MacOs => "XDG_CONFIG_HOME",
+        };
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .args(["--color", "never"])
+            .current_dir(folder)
+            .env(variable, &self.configuration)
+            .stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ESP_OTA_") {
+                command.env_remove(name);
+            }
+        }
+        let done = command.output().map_err(StoryError::Itself)?;
+        let code = done.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX);
+        let text = |bytes: &[u8]| {
+            String::from_utf8_lossy(bytes.get(..LONGEST_OUTPUT).unwrap_or(bytes)).into_owned()
+        };
+        let (answer, status) = (text(&done.stdout), text(&done.stderr));
+        let lines = answer.lines().chain(status.lines()).map(str::to_owned).collect();
+        let words = format!("cargo esp-ota {}", arguments.join(" "));
+        let passed = code == expected.code();
+        self.step(Step {
+            title: title.into(),
+            command: Some(words.clone()),
+            output: lines,
+            exit_code: code,
+            expected_exit_code: expected.code(),
+            result: result.into(),
+            passed,
+        })?;
+        if passed || expected != Exit::Success {
+            Ok(())
+        } else {
+            Err(StoryError::Command(words).into())
+        }
+    }
+
+    /// Assembles a program and builds its image; gives the image's file.
+    fn build(&mut self, version: &str, is_good: bool) -> Result<PathBuf, Failure> {
+        let program = Program { version, project: PRODUCT, is_good };
+        let elf = program.elf().map_err(StoryError::Program)?;
+        let name = format!("{PRODUCT}-{version}.elf");
+        context::write(&self.folder.join(&name), &elf)?;
+        let project = self.project.clone();
+        self.command(
+            &format!("{version} is built"),
+            &project,
+            &["build", "--elf", &format!("../{name}")],
+            Exit::Success,
+            "a tiny RISC-V program, assembled here, made an image by espflash",
+        )?;
+        let image = format!("{PRODUCT}-esp32c3-{version}.bin");
+        Ok(self.project.join("target").join("esp-ota").join(image))
+    }
+
+    fn publish(
+        &mut self,
+        title: &str,
+        image: &Path,
+        expected: Exit,
+        result: &str,
+    ) -> Result<(), Failure> {
+        let project = self.project.clone();
+        let image = match image.strip_prefix(&project) {
+            Ok(inside) => inside.display().to_string(),
+            Err(_) => format!("../{}", image.file_name().unwrap_or_default().display()),
+        };
+        self.command(title, &project, &["publish", &image], expected, result)
+    }
+
+    fn slots(&mut self, title: &str, dump: &str, result: &str) -> Result<(), Failure> {
+        let folder = self.folder.to_owned();
+        self.command(title, &folder, &["slots", "--image", dump], Exit::Success, result)
+    }
+
+    /// Switches the device on once; `is_expected` judges what it did.
+    async fn session(
+        &mut self,
+        title: &str,
+        device: &Stage,
+        is_expected: impl Fn(&Session) -> bool,
+    ) -> Result<(), Failure> {
+        let session = device.session().await?;
+        let judged = if is_expected(&session) { Ok(()) } else { Err(Exit::Rejected) };
+        let result = format!("{} runs {}", session.target, session.version);
+        self.told(title, session.lines, judged, &result)
+    }
+
+    /// Lets the device poll and expects that it refuses what it is offered.
+    async fn refused(
+        &mut self,
+        title: &str,
+        device: &Stage,
+        now: Timestamp,
+        result: &str,
+        is_expected: impl Fn(&Error) -> bool,
+    ) -> Result<(), Failure> {
+        let (line, exit, passed) = match device.poll_as(now).await? {
+            Ok(outcome) => (format!("agent: {outcome:?}"), Exit::Success, false),
+            Err(error) => {
+                let exit = if error.is_trust() { Exit::Trust } else { Exit::Network };
+                let line = format!("agent: refused: {error} (`{}`)", error.code());
+                (line, exit, is_expected(&error) && exit == Exit::Trust)
+            }
+        };
+        self.step(Step {
+            title: title.into(),
+            command: None,
+            output: vec![line],
+            exit_code: exit.code(),
+            expected_exit_code: Exit::Trust.code(),
+            result: result.into(),
+            passed,
+        })
+    }
+
+    fn told(
+        &mut self,
+        title: &str,
+        output: Vec<String>,
+        judged: Result<(), Exit>,
+        result: &str,
+    ) -> Result<(), Failure> {
+        let exit = judged.err().unwrap_or(Exit::Success);
+        self.step(Step {
+            title: title.into(),
+            command: None,
+            output,
+            exit_code: exit.code(),
+            expected_exit_code: Exit::Success.code(),
+            result: result.into(),
+            passed: judged.is_ok(),
+        })
+    }
+
+    /// Shows a step as it happens and keeps it for the summary.
+    fn step(&mut self, step: Step) -> Result<(), Failure> {
+        let number = self.steps.len().saturating_add(1);
+        self.context.output.tell(|out, paint| {
+            writeln!(out, "\n{}", paint.tone(Tone::Strong, format!("{number}. {}", step.title)))?;
+            if let Some(command) = &step.command {
+                writeln!(out, "$ {command}")?;
+            }
+            for line in &step.output {
+                writeln!(out, "  {line}")?;
+            }
+            if step.exit_code != 0 {
+                writeln!(
+                    out,
+                    "  {}",
+                    paint.tone(Tone::Warning, format!("exit {}", step.exit_code))
+                )?;
+            }
+            Ok(())
+        })?;
+        self.steps.push(step);
+        Ok(())
+    }
+
+    /// Leaves a dump of the flash and a copy of every image in it.
+    fn dump(&self, device: &Stage, name: &str) -> Result<(), ContextError> {
+        context::write(&self.folder.join(name), &device.dump())
+    }
+}
+
+impl Session {
+    fn installed(&self) -> bool {
+        self.outcome == Some(Ok(Outcome::Installed))
+    }
+}
+
+/// The file with one bit changed, in the middle.
+fn flipped(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let middle = bytes.len() / 2;
+    if let Some(byte) = bytes.get_mut(middle) {
+        *byte ^= 1;
+    }
+    bytes
+}
+
+fn published_target(dist: &Path, version: &str) -> Result<PathBuf, Failure> {
+    let folder = dist.join("targets");
+    let end = format!("-{version}.bin");
+    let failed = |source| ContextError::Input { file: folder.clone(), source };
+    for entry in std::fs::read_dir(&folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&end)) {
+            return Ok(path);
+        }
+    }
+    Err(failed(std::io::ErrorKind::NotFound.into()).into())
+}
+
+/// A sound root certificate in every respect but that it ended a year before `now`.
+fn expired_root(now: Timestamp) -> Result<String, Failure> {
+    let year = |before: i64| {
+        let seconds = now.as_second().saturating_sub(before.saturating_mul(365 * 24 * 3600));
+        time::OffsetDateTime::from_unix_timestamp(seconds)
+            .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+    };
+    let make = || {
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name.push(DnType::CommonName, "Expired Root");
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        parameters.not_before = year(11);
+        parameters.not_after = year(1);
+        parameters.self_signed(&KeyPair::generate()?)
+    };
+    Ok(make().map_err(StoryError::Certificate)?.pem())
+}

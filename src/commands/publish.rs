@@ -1,0 +1,357 @@
+//! `publish`: sign, stage, rehearse, and only then let devices see it.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::build::{self, ROOT_FILE};
+use super::{Context, ca, context, partitions, project_agent};
+use crate::agent;
+use crate::agent::image::{ImageError, ImageInfo};
+use crate::agent::layout::Region;
+use crate::agent::tuf;
+use crate::chip::Chip;
+use crate::config::{Overrides, Project};
+use crate::device::boot_table;
+use crate::error::{Exit, Explained, Failure, Location};
+use crate::image;
+use crate::output::{Paint, Report, Tone};
+use crate::release::custom::{Caps, Custom, Rollout, VersionSource, WHOLE_FLEET};
+use crate::release::keys::{KeyFolder, Supplied};
+use crate::release::repository::{Expiry, NewRelease, State, Terms, View};
+use crate::release::store::Store;
+use crate::trust::PinnedRoot;
+use crate::virtual_device::Firmware;
+use crate::virtual_device::rehearsal::{self, Rehearsed, Stage};
+
+/// ESP-IDF maps no larger image; a merged flash dump may have this size too.
+const LARGEST_IMAGE: u64 = 16 * 1024 * 1024;
+/// Metadata of TUF roots has a few kilobytes.
+const LARGEST_ROOT: u64 = 64 * 1024;
+
+/// Sign a release, rehearse it and publish it
+#[derive(Debug, clap::Args)]
+pub struct Publish {
+    /// App image [default: build the firmware first]
+    image: Option<PathBuf>,
+    #[command(flatten)]
+    project: Overrides,
+    /// Version, where the image states none
+    #[arg(long = "release-version", value_name = "VERSION")]
+    version: Option<String>,
+    /// Publish although `src/ota` of the project is not the agent that rehearses
+    #[arg(long)]
+    accept_agent_drift: bool,
+}
+
+/// Why an image must not be published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// It is no app image, or a damaged one.
+    #[error("`{}` is no app image that a device could boot", file.display())]
+    Image {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: ImageError,
+    },
+    /// There are bytes behind the image.
+    #[error("`{}` has {extra} bytes behind the image: it is a merged or padded file", file.display())]
+    Trailing {
+        /// The file.
+        file: PathBuf,
+        /// How many.
+        extra: u64,
+    },
+    /// It does not fit a slot.
+    #[error("`{}` has {image} bytes, but slot `{slot}` has {room}", file.display())]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+        /// Bytes of the image.
+        image: u32,
+        /// Name of the slot.
+        slot: String,
+        /// Bytes of the slot.
+        room: u32,
+    },
+    /// The image states no version, or another than was given.
+    #[error("the image states version `{stated}`, not `{given}`")]
+    Version {
+        /// In the app descriptor.
+        stated: String,
+        /// On the command line.
+        given: String,
+    },
+    /// The project changed its agent.
+    #[error(
+        "the project's own agent in `src/ota` cannot be rehearsed: it differs from this tool's"
+    )]
+    AgentDrift,
+    /// The project's table has no `nvs` partition.
+    #[error("the partition table has no writable `nvs` partition for the agent")]
+    NoNvs,
+}
+
+impl Explained for PublishError {
+    fn exit(&self) -> Exit {
+        match self {
+            // Bytes that do not match their own digest were changed by somebody or something.
+            Self::Image { source: ImageError::Checksum | ImageError::Digest, .. } => Exit::Trust,
+            Self::Image { .. }
+            | Self::Trailing { .. }
+            | Self::TooLarge { .. }
+            | Self::Version { .. }
+            | Self::AgentDrift => Exit::Rejected,
+            Self::NoNvs => Exit::Project,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Image { .. } | Self::Trailing { .. } => {
+                Some("make the image with `cargo esp-ota build`".into())
+            }
+            Self::TooLarge { .. } => Some("make the program smaller or the slots larger".into()),
+            Self::Version { .. } => Some("leave `--release-version` out".into()),
+            Self::AgentDrift => Some(
+                "test it on devices, then pass `--accept-agent-drift`; the release will say so"
+                    .into(),
+            ),
+            Self::NoNvs => Some("add one of at least 0x3000 bytes".into()),
+        }
+    }
+
+    fn location(&self) -> Option<Location> {
+        match self {
+            Self::Image { file, .. }
+            | Self::Trailing { file, .. }
+            | Self::TooLarge { file, .. } => {
+                Some(Location { file: file.clone(), line: None, column: None })
+            }
+            Self::Version { .. } | Self::AgentDrift | Self::NoNvs => None,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct PublishReport {
+    product: String,
+    chip: Chip,
+    channel: String,
+    version: String,
+    size: usize,
+    sha256: String,
+    /// `false` where the same bytes were published before.
+    published: bool,
+    rehearsed: Option<RehearsedReport>,
+    rehearsed_with_own_agent: bool,
+    store: String,
+    plain: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct RehearsedReport {
+    slot: u32,
+    flash_operations: u64,
+}
+
+impl Publish {
+    /// Publishes one image.
+    pub fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let project = context.project(&self.project)?;
+        let file = match self.image {
+            Some(file) => file,
+            None => build::build(context, &project, None, None, &[])?.file,
+        };
+        let agent = project_agent(&project)?;
+        let drifted = agent.as_ref().is_some_and(|digest| *digest != agent::digest());
+        if drifted && !self.accept_agent_drift {
+            return Err(PublishError::AgentDrift.into());
+        }
+        let release = Release { file: &file, version: self.version.as_deref(), agent };
+        let mut report = publish(context, &project, &release)?;
+        if drifted {
+            report.rehearsed_with_own_agent = false;
+            context.output.warn("not rehearsed with its own agent: `src/ota` was changed");
+        }
+        context.output.answer(&report, Exit::Success)
+    }
+}
+
+/// What is to be published.
+#[derive(Debug)]
+pub(super) struct Release<'a> {
+    /// The app image.
+    pub(super) file: &'a Path,
+    /// Its version, where it states none itself.
+    pub(super) version: Option<&'a str>,
+    /// Digest of the agent in it; `None` where there is none.
+    pub(super) agent: Option<String>,
+}
+
+/// Publishes an image to the project's store.
+pub(super) fn publish(
+    context: &Context,
+    project: &Project,
+    offered: &Release<'_>,
+) -> Result<PublishReport, Failure> {
+    let now = context.now();
+    let root = context::read(&project.path(Path::new(ROOT_FILE)), LARGEST_ROOT)?;
+    let roots = ca::check_embedded(project, now)?;
+    let stage = stage(project, &root, now.as_second())?;
+    let image = context::read(offered.file, LARGEST_IMAGE)?;
+    let info = inspect(project, &stage, offered.file, &image)?;
+    let custom = custom(project, &info, &roots, offered)?;
+    let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
+    let keys = folder.load_for_publish(&Supplied::from_environment(context::variable))?;
+    let store = Store::parse(&project.store.value, &project.folder)?;
+    let size = image.len();
+
+    context::runtime()?.block_on(async {
+        let state = State::load(&store, &root, View::Live, now).await?;
+        let channel = project.channel.value.as_str();
+        let terms = Terms { now, expiry: Expiry::default(), plain_channel: channel };
+        let release = NewRelease { image, custom: custom.clone() };
+        let sha256 = release.sha256();
+        let plan = state.publish(&keys, vec![release], terms).await?;
+        let mut rehearsed = None;
+        if !plan.is_published() {
+            store.stage(&plan).await?;
+            context.output.status("staged; rehearsing with the device's own agent");
+            State::load(&store, &root, View::Staged, now).await?;
+            rehearsed = Some(rehearsal::rehearse(&store, &stage).await?);
+        }
+        store.promote(&plan).await?;
+        Ok(PublishReport {
+            product: project.product.value.to_string(),
+            chip: project.chip.value,
+            channel: channel.to_owned(),
+            version: plan.added.first().map_or(custom.version, |it| it.custom.version.clone()),
+            size,
+            sha256,
+            published: !plan.is_published(),
+            rehearsed: rehearsed.map(|Rehearsed { slot, flash_operations, .. }| RehearsedReport {
+                slot,
+                flash_operations,
+            }),
+            rehearsed_with_own_agent: true,
+            store: project.store.value.clone(),
+            plain: plan.plain.first().map(|upload| upload.path.clone()),
+        })
+    })
+}
+
+/// What the rehearsal's device has: all of it from the project.
+fn stage(project: &Project, root: &[u8], build_time: i64) -> Result<Stage, Failure> {
+    let (table, _) = partitions::project_table(project)?;
+    let nvs = table.nvs().ok_or(PublishError::NoNvs)?;
+    Ok(Stage {
+        nvs: Region { start: nvs.offset, len: nvs.size },
+        table: boot_table(&table),
+        flash_size: project.flash_size.value.bytes(),
+        chip: project.chip.value,
+        firmware: Firmware {
+            product: project.product.value.to_string(),
+            channel: project.channel.value.to_string(),
+            root: root.to_vec(),
+            build_time: u64::try_from(build_time).unwrap_or(0),
+        },
+    })
+}
+
+fn inspect(
+    project: &Project,
+    stage: &Stage,
+    file: &Path,
+    bytes: &[u8],
+) -> Result<ImageInfo, PublishError> {
+    let info = image::read(bytes, Some(project.chip.value))
+        .map_err(|source| PublishError::Image { file: file.to_owned(), source })?;
+    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    match size.checked_sub(u64::from(info.len)) {
+        Some(0) => {}
+        extra => {
+            let file = file.to_owned();
+            return Err(PublishError::Trailing { file, extra: extra.unwrap_or(0) });
+        }
+    }
+    for (index, slot) in stage.table.layout.slots.iter().enumerate() {
+        if let Some(slot) = slot.filter(|slot| slot.len < info.len) {
+            return Err(PublishError::TooLarge {
+                file: file.to_owned(),
+                image: info.len,
+                slot: format!("ota_{index}"),
+                room: slot.len,
+            });
+        }
+    }
+    Ok(info)
+}
+
+fn custom(
+    project: &Project,
+    info: &ImageInfo,
+    roots: &[PinnedRoot],
+    offered: &Release<'_>,
+) -> Result<Custom, PublishError> {
+    let stated = info.descriptor.as_ref().map_or("", |it| it.version());
+    let (version, version_source) = match offered.version {
+        None => (stated, VersionSource::AppDescriptor),
+        Some(given) if stated.is_empty() || semver::Version::parse(stated).is_err() => {
+            (given, VersionSource::CommandLine)
+        }
+        Some(given) if given == stated => (stated, VersionSource::AppDescriptor),
+        Some(given) => {
+            let (stated, given) = (stated.to_owned(), given.to_owned());
+            return Err(PublishError::Version { stated, given });
+        }
+    };
+    let caps = tuf::Caps::default();
+    let cap = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    Ok(Custom {
+        product: project.product.value.to_string(),
+        channels: vec![project.channel.value.to_string()],
+        chip: project.chip.value,
+        version: version.to_owned(),
+        version_source,
+        secure_version: info.descriptor.as_ref().map_or(0, |it| it.secure_version),
+        min_chip_revision: info.min_chip_revision,
+        rollout: Rollout { percent: WHOLE_FLEET, seed: version.to_owned() },
+        roots: roots.iter().map(PinnedRoot::fingerprint_hex).collect(),
+        agent: offered.agent.clone(),
+        caps: Caps {
+            root: cap(caps.root),
+            timestamp: cap(caps.timestamp),
+            snapshot: cap(caps.snapshot),
+            targets: cap(caps.targets),
+        },
+    })
+}
+
+impl Report for PublishReport {
+    fn human(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+        let version = paint.tone(Tone::Strong, &self.version);
+        let Self { product, chip, channel, size, sha256, store, .. } = self;
+        if !self.published {
+            return writeln!(out, "{product} {version} for {chip} is published already in {store}");
+        }
+        writeln!(out, "published {product} {version} for {chip} to `{channel}` in {store}")?;
+        writeln!(out, "  {size} bytes, SHA-256 {sha256}")?;
+        if let Some(rehearsed) = &self.rehearsed {
+            writeln!(
+                out,
+                "  rehearsed: the agent installed it into ota_{} with {} flash operations, and \
+                 both bootloader models start it",
+                rehearsed.slot, rehearsed.flash_operations
+            )?;
+        }
+        match &self.plain {
+            Some(path) => writeln!(out, "  plain copy at `{path}`"),
+            None => Ok(()),
+        }
+    }
+}

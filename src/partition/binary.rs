@@ -1,0 +1,265 @@
+//! The binary table: 32-byte rows, an MD5 row over them, an end marker of `FF`.
+//!
+//! Format: ESP-IDF, `esp_flash_partitions.h` and gen_esp32part.py. The reader takes what
+//! gen_esp32part.py takes, and reports what it passes over: a digest that is missing, rows that the
+//! digest does not cover, bytes where none should be.
+
+use md5::{Digest as _, Md5};
+
+use super::code::Code;
+use super::entry::{Entry, Flags, Label};
+use super::finding::Finding;
+use super::kind::Kind;
+use super::reading::{Digest, Row};
+use super::table::Table;
+use crate::error::{Exit, Explained};
+
+/// Bytes of a table in a file (`MAX_PARTITION_LENGTH`); the rest of its sector is for a signature.
+pub const FORMAT_SIZE: usize = 0xc00;
+
+/// First bytes of a row.
+pub(crate) const MAGIC: [u8; 2] = [0xaa, 0x50];
+
+/// Most rows beside digest and end marker (`ESP_PARTITION_TABLE_MAX_ENTRIES` less those two).
+pub(crate) const MOST_ROWS: usize = 94;
+
+const ROW: usize = 32;
+const END: [u8; ROW] = [0xff; ROW];
+
+/// First bytes of the digest row, as ESP-IDF writes them. Readers compare two of them.
+const DIGEST_BEGIN: [u8; 16] = [
+    0xeb, 0xeb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+];
+
+/// A table that does not fit the space it has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the table has {rows} rows, but there is room for {MOST_ROWS}")]
+pub struct EncodeError {
+    /// Rows of the table.
+    pub rows: usize,
+}
+
+impl Explained for EncodeError {
+    fn exit(&self) -> Exit {
+        Exit::Rejected
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("remove rows, then run `cargo esp-ota partitions check`".to_owned())
+    }
+}
+
+/// The table as flash holds it, byte for byte as gen_esp32part.py writes it: rows, digest, `FF` up
+/// to [`FORMAT_SIZE`].
+///
+/// # Errors
+///
+/// More rows than there is room for.
+pub fn encode(table: &Table) -> Result<Vec<u8>, EncodeError> {
+    let rows = table.entries.len();
+    if rows > MOST_ROWS {
+        return Err(EncodeError { rows });
+    }
+    let mut bytes: Vec<u8> = table.entries.iter().flat_map(encode_row).collect();
+    let digest = Md5::digest(&bytes);
+    bytes.extend(DIGEST_BEGIN);
+    bytes.extend(digest);
+    bytes.resize(FORMAT_SIZE, 0xff);
+    Ok(bytes)
+}
+
+fn encode_row(entry: &Entry) -> Vec<u8> {
+    let mut row = Vec::with_capacity(ROW);
+    row.extend(MAGIC);
+    row.extend([entry.kind.ty, entry.kind.subtype]);
+    row.extend(entry.offset.to_le_bytes());
+    row.extend(entry.size.to_le_bytes());
+    row.extend(entry.label.0);
+    row.extend(entry.flags.0.to_le_bytes());
+    row
+}
+
+/// Reads a binary table. Total; reading stops at the end marker, at the end of the bytes, or at the
+/// first row that is none.
+pub(crate) fn decode(bytes: &[u8], findings: &mut Vec<Finding>) -> (Vec<Row>, Digest) {
+    let mut reader =
+        Reader { rows: Vec::new(), digest: Digest::Missing, sum: Md5::new(), findings };
+    let (chunks, rest) = bytes.as_chunks::<ROW>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        if *chunk == END {
+            // What lies beyond is not the table's: a signature may be there.
+            let table = bytes.iter().take(FORMAT_SIZE);
+            reader.end(table.skip(index.saturating_mul(ROW)));
+            return reader.done();
+        }
+        if chunk.starts_with(&[0xeb, 0xeb]) {
+            reader.digest(chunk);
+        } else if reader.row(chunk, index).is_none() {
+            return reader.done();
+        }
+    }
+    if rest.is_empty() {
+        findings_missing_end(&mut reader, bytes.len());
+    } else {
+        reader.findings.push(
+            Finding::new(
+                Code::BinaryLength,
+                format!(
+                    "the table is {} bytes long and ends inside a row; rows are {ROW} bytes",
+                    bytes.len()
+                ),
+            )
+            .help("copy or read the table again, 3072 bytes of it"),
+        );
+    }
+    reader.done()
+}
+
+fn findings_missing_end(reader: &mut Reader<'_>, length: usize) {
+    reader.findings.push(
+        Finding::new(
+            Code::EndMarkerMissing,
+            format!(
+                "the table has no end: {length} bytes, and no row of {ROW} bytes FF among them"
+            ),
+        )
+        .help("copy or read the table again, 3072 bytes of it"),
+    );
+}
+
+struct Reader<'a> {
+    rows: Vec<Row>,
+    digest: Digest,
+    sum: Md5,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Reader<'_> {
+    /// `None` where the bytes are no row.
+    fn row(&mut self, chunk: &[u8; ROW], index: usize) -> Option<()> {
+        let [m0, m1, ty, subtype, o0, o1, o2, o3, s0, s1, s2, s3, label @ .., f0, f1, f2, f3] =
+            *chunk;
+        if [m0, m1] != MAGIC {
+            self.findings.push(
+                Finding::new(
+                    Code::RowMagic,
+                    format!("row {index} begins with {m0:02X} {m1:02X}, but rows begin with AA 50"),
+                )
+                .help("generate the table again, or read it from the device again"),
+            );
+            return None;
+        }
+        let label = Label(label);
+        let flags = Flags(u32::from_le_bytes([f0, f1, f2, f3]));
+        if std::str::from_utf8(label.bytes()).is_err() {
+            self.findings.push(
+                Finding::new(
+                    Code::NameNotText,
+                    format!(
+                        "the name of row {index} is not UTF-8: {}",
+                        label.bytes().escape_ascii()
+                    ),
+                )
+                .help("name it with at most 16 ASCII letters and digits"),
+            );
+        }
+        if flags.unknown() != 0 {
+            self.findings.push(
+                Finding::new(
+                    Code::UnknownFlagBits,
+                    format!("`{label}` has flags that nobody knows: {:#010x}", flags.unknown()),
+                )
+                .help("generate the table again from its CSV"),
+            );
+        }
+        self.sum.update(chunk);
+        if self.digest != Digest::Missing {
+            self.digest = Digest::BeforeLastRow;
+        }
+        let entry = Entry {
+            label,
+            kind: Kind { ty, subtype },
+            offset: u32::from_le_bytes([o0, o1, o2, o3]),
+            size: u32::from_le_bytes([s0, s1, s2, s3]),
+            flags,
+        };
+        self.rows.push(Row { entry, name: label.text().into_owned(), written: None });
+        Some(())
+    }
+
+    fn digest(&mut self, chunk: &[u8; ROW]) {
+        let [begin @ .., d0, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, d11, d12, d13, d14, d15] =
+            *chunk;
+        let found = [d0, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, d11, d12, d13, d14, d15];
+        let computed: [u8; 16] = self.sum.clone().finalize().into();
+        if found != computed {
+            self.findings.push(
+                Finding::new(
+                    Code::DigestMismatch,
+                    format!(
+                        "the MD5 of the rows is {}, but the table says {}",
+                        hex(&computed),
+                        hex(&found)
+                    ),
+                )
+                .help("the table is damaged or was edited: generate it again from its CSV"),
+            );
+        }
+        if self.digest != Digest::Missing {
+            self.findings.push(
+                Finding::new(Code::DigestRepeated, "the table has more than one digest row")
+                    .help("generate the table again: the bootloader allows one"),
+            );
+        }
+        if begin != DIGEST_BEGIN {
+            self.findings.push(
+                Finding::new(
+                    Code::DigestPadding,
+                    format!("the digest row begins with {}, not EB EB and 14 x FF", hex(&begin)),
+                )
+                .help("generate the table again: espflash does not recognise this digest"),
+            );
+        }
+        self.digest = Digest::Last;
+    }
+
+    fn end<'b>(&mut self, rest: impl Iterator<Item = &'b u8>) {
+        let dirty = rest.filter(|byte| **byte != 0xff).count();
+        if dirty > 0 {
+            self.findings.push(
+                Finding::new(
+                    Code::PaddingNotBlank,
+                    format!("{dirty} bytes behind the end of the table are not FF"),
+                )
+                .help("generate the table again: nothing reads these bytes"),
+            );
+        }
+    }
+
+    fn done(self) -> (Vec<Row>, Digest) {
+        match self.digest {
+            Digest::Last => {}
+            Digest::Missing => self.findings.push(
+                Finding::new(
+                    Code::DigestMissing,
+                    "the table has no digest row, so damage to it goes unnoticed, and apps built \
+                     with ESP-IDF's defaults refuse it",
+                )
+                .help("generate the table again, without `--disable-md5sum`"),
+            ),
+            Digest::BeforeLastRow => self.findings.push(
+                Finding::new(
+                    Code::RowsAfterDigest,
+                    "rows follow the digest row: the bootloader reads them unprotected, apps never \
+                     see them",
+                )
+                .help("generate the table again: the digest is the last row"),
+            ),
+        }
+        (self.rows, self.digest)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,376 @@
+//! The strict reader of partition CSV: lines to fields to rows, with the place of every field.
+//!
+//! The grammar is gen_esp32part.py's, which is not that of CSV libraries: no quotes, fields after
+//! the sixth are ignored, missing ones are empty, and `#` begins a comment only as the first
+//! character of a line. All errors of a file are collected; ESP-IDF stops at the first.
+
+use super::code::Code;
+use super::entry::Flags;
+use super::finding::Finding;
+use super::keyword::{self, Words};
+use super::kind::Kind;
+use super::number::{self, NotAValue};
+use super::options::{Options, TABLE_SIZE};
+use super::text;
+use super::variables::{self, Expanded, Unexpandable};
+
+/// Most rows read from a CSV. ESP-IDF refuses more than 94; some more are read so that what is
+/// wrong with them can be said, but not without end.
+const MOST_ROWS: usize = 1000;
+
+/// A field as it stands in the file, variables filled in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Its text, without the space around it.
+    pub text: String,
+    /// Where it begins, in characters from 1. An empty field begins where text would.
+    pub column: usize,
+}
+
+/// A row as it stands in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the columns")]
+pub struct Written {
+    /// The line, from 1.
+    pub line: usize,
+    pub name: Cell,
+    pub ty: Cell,
+    pub subtype: Cell,
+    pub offset: Cell,
+    pub size: Cell,
+    pub flags: Cell,
+}
+
+/// A column of the CSV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the columns")]
+pub enum Field {
+    Name,
+    Type,
+    Subtype,
+    Offset,
+    Size,
+    Flags,
+}
+
+impl Written {
+    /// The text of a column.
+    pub fn cell(&self, field: Field) -> &Cell {
+        match field {
+            Field::Name => &self.name,
+            Field::Type => &self.ty,
+            Field::Subtype => &self.subtype,
+            Field::Offset => &self.offset,
+            Field::Size => &self.size,
+            Field::Flags => &self.flags,
+        }
+    }
+
+    /// Line and column of a field.
+    pub fn place(&self, field: Field) -> (usize, usize) {
+        (self.line, self.cell(field).column)
+    }
+}
+
+/// A row whose fields are values, but not yet held to what flash can store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Draft {
+    pub(crate) written: Written,
+    pub(crate) ty: i128,
+    pub(crate) subtype: i128,
+    /// Absent: the next free place.
+    pub(crate) offset: Option<i128>,
+    /// Negative: minus the end of the partition.
+    pub(crate) size: i128,
+    pub(crate) flags: Flags,
+}
+
+/// Reads the rows of a CSV. A row with an error in it is `None`, since nobody knows where it ends.
+pub(crate) fn read(
+    text: &str,
+    options: &Options,
+    findings: &mut Vec<Finding>,
+) -> Vec<Option<Draft>> {
+    let mut drafts = Vec::new();
+    for (line, content) in (1..).zip(text::lines(text)) {
+        let expanded = match variables::expand(content, &options.variables) {
+            Ok(expanded) => expanded,
+            Err(problem) => {
+                findings.push(unexpandable(problem, line));
+                drafts.push(None);
+                continue;
+            }
+        };
+        let Some(written) = split(&expanded, line) else { continue };
+        if drafts.len() >= MOST_ROWS {
+            findings.push(
+                Finding::new(
+                    Code::TooManyRows,
+                    format!("more than {MOST_ROWS} rows; the rest is not read"),
+                )
+                .at(Some(written.place(Field::Name)))
+                .help(format!("keep at most {} rows", super::binary::MOST_ROWS)),
+            );
+            break;
+        }
+        drafts.push(Fields { written, options, findings }.draft());
+    }
+    drafts
+}
+
+fn unexpandable(problem: Unexpandable, line: usize) -> Finding {
+    match problem {
+        Unexpandable::Unknown(name) => Finding::new(Code::UnknownVariable, {
+            let name = text::quote(&name);
+            format!("variable `{name}` has no value")
+        })
+        .help("set it in the environment, or write its value"),
+        Unexpandable::TooLong => {
+            Finding::new(Code::LineTooLong, "the variables make this line longer than 64 KiB")
+                .help("write the value instead of the variable")
+        }
+    }
+    .at(Some((line, 1)))
+}
+
+/// Cuts a line into its fields; `None` for comments and blank lines.
+fn split(expanded: &Expanded, line: usize) -> Option<Written> {
+    let content = trim(expanded);
+    let (first, _) = content.first()?;
+    if *first == '#' {
+        return None;
+    }
+    let end = content.last().map_or(1, |(_, column)| column.saturating_add(1));
+    let mut fields = content.split(|(letter, _)| *letter == ',').map(|field| {
+        let text = trim(field);
+        // An empty field: the place after its comma. Missing fields: the end of the line.
+        let start = text.first().or(field.first()).map(|(_, column)| *column);
+        (text.iter().map(|(letter, _)| *letter).collect::<String>(), start)
+    });
+    let commas = content.iter().filter(|(letter, _)| *letter == ',').map(|(_, at)| *at);
+    let mut starts = std::iter::once(1).chain(commas.map(|at| at.saturating_add(1)));
+    let mut next = || {
+        let after_comma = starts.next().unwrap_or(end);
+        let (text, start) = fields.next().unwrap_or_default();
+        Cell { text, column: start.unwrap_or(after_comma) }
+    };
+    Some(Written {
+        line,
+        name: next(),
+        ty: next(),
+        subtype: next(),
+        offset: next(),
+        size: next(),
+        flags: next(),
+    })
+}
+
+fn trim(mut letters: &[(char, usize)]) -> &[(char, usize)] {
+    while let [(first, _), rest @ ..] = letters
+        && text::is_space(*first)
+    {
+        letters = rest;
+    }
+    while let [rest @ .., (last, _)] = letters
+        && text::is_space(*last)
+    {
+        letters = rest;
+    }
+    letters
+}
+
+/// The fields of one row on their way to values.
+struct Fields<'a> {
+    written: Written,
+    options: &'a Options,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Fields<'_> {
+    /// Every field is read even if an earlier one is wrong, so that all is said at once.
+    fn draft(mut self) -> Option<Draft> {
+        let ty = self.ty();
+        let subtype = ty.and_then(|ty| self.subtype(ty));
+        let kind = ty.zip(subtype).map(|(ty, subtype)| Fixed::of(ty, subtype));
+        let offset = kind.map(|kind| self.offset(kind));
+        let size = kind.map(|kind| self.size(kind));
+        let flags = self.flags();
+        Some(Draft {
+            ty: ty?,
+            subtype: subtype?,
+            offset: offset??,
+            size: size??,
+            flags,
+            written: self.written,
+        })
+    }
+
+    fn ty(&mut self) -> Option<i128> {
+        if self.written.ty.text.is_empty() {
+            self.report(
+                Field::Type,
+                Code::TypeMissing,
+                "the type is empty".to_owned(),
+                "write `app`, `data` or a number from 0x40 to 0xfe".to_owned(),
+            );
+            return None;
+        }
+        self.value(Field::Type, keyword::TYPES)
+    }
+
+    fn subtype(&mut self, ty: i128) -> Option<i128> {
+        let ty = u8::try_from(ty);
+        if self.written.subtype.text.is_empty() {
+            if ty == Ok(Kind::FACTORY.ty) {
+                self.report(
+                    Field::Subtype,
+                    Code::SubtypeMissing,
+                    format!("app `{}` has no subtype", text::quote(&self.written.name.text)),
+                    "write `factory`, `test` or `ota_0` to `ota_15`".to_owned(),
+                );
+                return None;
+            }
+            return Some(keyword::UNDEFINED.into());
+        }
+        self.value(Field::Subtype, ty.map_or(&[], keyword::subtypes))
+    }
+
+    fn offset(&mut self, kind: Fixed) -> Option<Option<i128>> {
+        let fixed = match kind {
+            Fixed::PrimaryBootloader => self.options.primary_bootloader_offset,
+            Fixed::RecoveryBootloader => self.options.recovery_bootloader_offset,
+            Fixed::PrimaryTable => Some(self.options.table_offset),
+            Fixed::OtherBootloader | Fixed::OtherTable | Fixed::No => {
+                if self.written.offset.text.is_empty() {
+                    return Some(None);
+                }
+                return self.value(Field::Offset, &[]).map(Some);
+            }
+        };
+        if let Some(offset) = fixed {
+            return Some(Some(offset.into()));
+        }
+        let which = if kind == Fixed::RecoveryBootloader { "recovery" } else { "primary" };
+        self.bootloader_unknown(Field::Offset, which);
+        None
+    }
+
+    fn size(&mut self, kind: Fixed) -> Option<i128> {
+        match kind {
+            Fixed::PrimaryBootloader | Fixed::RecoveryBootloader | Fixed::OtherBootloader => {
+                let Some(bootloader) = self.options.primary_bootloader_offset else {
+                    // Said already, where the offset is missing too.
+                    if kind != Fixed::PrimaryBootloader {
+                        self.bootloader_unknown(Field::Size, "primary");
+                    }
+                    return None;
+                };
+                Some(i128::from(self.options.table_offset).saturating_sub(bootloader.into()))
+            }
+            Fixed::PrimaryTable | Fixed::OtherTable => Some(TABLE_SIZE.into()),
+            Fixed::No => {
+                if self.written.size.text.is_empty() {
+                    self.report(
+                        Field::Size,
+                        Code::SizeMissing,
+                        format!("the size of `{}` is empty", text::quote(&self.written.name.text)),
+                        "write a size, such as 0x6000 or 24K".to_owned(),
+                    );
+                    return None;
+                }
+                self.value(Field::Size, &[])
+            }
+        }
+    }
+
+    fn flags(&mut self) -> Flags {
+        let mut flags = Flags::default();
+        let written = self.written.flags.text.clone();
+        for flag in written.split(':') {
+            flags = match flag {
+                "" => flags,
+                "encrypted" => flags.with(Flags::ENCRYPTED),
+                "readonly" => flags.with(Flags::READONLY),
+                other => {
+                    self.report(
+                        Field::Flags,
+                        Code::UnknownFlag,
+                        format!("`{}` is not a flag", text::quote(other)),
+                        "write `encrypted`, `readonly` or `encrypted:readonly`".to_owned(),
+                    );
+                    flags
+                }
+            };
+        }
+        flags
+    }
+
+    fn value(&mut self, field: Field, words: Words) -> Option<i128> {
+        let written = &self.written.cell(field).text;
+        let problem = match number::parse(written, words) {
+            Ok(value) => return Some(value),
+            Err(problem) => problem,
+        };
+        let typed = text::quote(written);
+        let (code, message, help) = match problem {
+            NotAValue::Number => (
+                Code::InvalidNumber,
+                format!("`{typed}` is not a number"),
+                "write a number such as 4096, 0x1000, 4K or 1M".to_owned(),
+            ),
+            NotAValue::Word => {
+                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                let help = match keyword::nearest(words, written) {
+                    Some(word) => format!("write `{word}`"),
+                    None => format!("write a number or one of: {}", known.join(", ")),
+                };
+                let what = if field == Field::Type { "type" } else { "subtype of this type" };
+                (Code::UnknownKeyword, format!("`{typed}` is not a known {what}"), help)
+            }
+        };
+        self.report(field, code, message, help);
+        None
+    }
+
+    fn bootloader_unknown(&mut self, field: Field, which: &str) {
+        self.report(
+            field,
+            Code::BootloaderOffsetUnknown,
+            format!(
+                "the place of `{}` follows from the {which} bootloader, whose offset is not given",
+                text::quote(&self.written.name.text)
+            ),
+            format!("pass `--{which}-bootloader-offset`"),
+        );
+    }
+
+    fn report(&mut self, field: Field, code: Code, message: String, help: String) {
+        let place = self.written.place(field);
+        self.findings.push(Finding::new(code, message).at(Some(place)).help(help));
+    }
+}
+
+/// Rows whose offset or size is the project's and not the CSV's to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fixed {
+    PrimaryBootloader,
+    RecoveryBootloader,
+    OtherBootloader,
+    PrimaryTable,
+    OtherTable,
+    No,
+}
+
+impl Fixed {
+    fn of(ty: i128, subtype: i128) -> Self {
+        // The types are 2 and 3, the subtypes 0 and 2: see `Kind`.
+        match (ty, subtype) {
+            (2, 0) => Self::PrimaryBootloader,
+            (2, 2) => Self::RecoveryBootloader,
+            (2, _) => Self::OtherBootloader,
+            (3, 0) => Self::PrimaryTable,
+            (3, _) => Self::OtherTable,
+            _ => Self::No,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What an update needs of a table and ESP-IDF does not ask for.
+//!
+//! The bootloader finds slot N as the row of subtype `ota_N`, but counts rows to know how many
+//! slots there are (ESP-IDF, `bootloader_utility.c`). With a gap or a duplicate the two disagree,
+//! and an update is written to a slot that never boots.
+
+use super::Blame as _;
+use crate::partition::code::Code;
+use crate::partition::csv::Field;
+use crate::partition::finding::Finding;
+use crate::partition::kind::Kind;
+use crate::partition::reading::Row;
+
+/// Least NVS for the update agent beside Wi-Fi settings: of its pages of 0x1000 one is always free,
+/// and the agent's trusted root is in it twice while the new one replaces the old. It is also what
+/// ESP-IDF's own two-slot layout has.
+const AGENT_NVS: u32 = 0x4000;
+
+pub(super) fn check(rows: &[Row], findings: &mut Vec<Finding>) {
+    if !rows.iter().any(|row| row.entry.kind.is_app()) {
+        findings.push(
+            Finding::new(Code::AppMissing, "the table has no app partition")
+                .help("add two slots: rows of type `app`, subtype `ota_0` and `ota_1`"),
+        );
+    }
+    if !rows.iter().any(|row| row.entry.kind == Kind::OTADATA) {
+        findings.push(
+            Finding::new(
+                Code::OtadataMissing,
+                "the table has no otadata partition, where the bootloader reads which slot boots",
+            )
+            .help("add a row `otadata, data, ota, , 0x2000`"),
+        );
+    }
+    slots(rows, findings);
+    factory(rows, findings);
+    nvs(rows, findings);
+}
+
+fn slots(rows: &[Row], findings: &mut Vec<Finding>) {
+    let mut slots: Vec<(u8, &Row)> =
+        rows.iter().filter_map(|row| Some((row.entry.kind.slot_index()?, row))).collect();
+    slots.sort_by_key(|(index, _)| *index);
+    let mut distinct: Vec<(u8, &Row)> = Vec::new();
+    for (index, row) in slots {
+        match distinct.iter().find(|(other, _)| *other == index) {
+            None => distinct.push((index, row)),
+            Some((_, first)) => {
+                let message =
+                    format!("`{}` and `{}` are both `ota_{index}`", row.title(), first.title());
+                findings.push(
+                    row.finding(Field::Subtype, Code::SlotDuplicate, message)
+                        .help("number the slots ota_0, ota_1 and so on"),
+                );
+            }
+        }
+    }
+    if distinct.len() < 2 {
+        let message = format!(
+            "the table has {}, but an update needs two: one that runs and one to write",
+            match distinct.len() {
+                0 => "no OTA slot",
+                _ => "one OTA slot",
+            }
+        );
+        let first = distinct.first().and_then(|(_, row)| row.place(Field::Subtype));
+        findings.push(
+            Finding::new(Code::TooFewSlots, message)
+                .at(first)
+                .help("add rows of type `app`, subtype `ota_0` and `ota_1`, of the same size"),
+        );
+    }
+    for (expected, (index, row)) in (0..).zip(&distinct) {
+        if expected != *index {
+            let message = format!(
+                "`{}` is `ota_{index}`, but there is no `ota_{expected}`: the bootloader counts \
+                 slots and would never reach it",
+                row.title()
+            );
+            findings.push(
+                row.finding(Field::Subtype, Code::SlotGap, message)
+                    .help(format!("write `ota_{expected}`")),
+            );
+            break;
+        }
+    }
+    sizes(&distinct, findings);
+}
+
+fn sizes(slots: &[(u8, &Row)], findings: &mut Vec<Finding>) {
+    let Some((_, first)) = slots.first() else { return };
+    for (_, row) in slots {
+        let (one, other) = (first.entry.size, row.entry.size);
+        if one != other {
+            let message = format!(
+                "`{}` has {other:#x} bytes and `{}` has {one:#x}: an image for one may not fit the \
+                 other",
+                row.title(),
+                first.title()
+            );
+            findings.push(
+                row.finding(Field::Size, Code::SlotSizesDiffer, message)
+                    .help(format!("give all slots the same size, such as {:#x}", one.min(other))),
+            );
+        }
+    }
+}
+
+fn factory(rows: &[Row], findings: &mut Vec<Finding>) {
+    let mut found = rows.iter().filter(|row| row.entry.kind == Kind::FACTORY);
+    let Some(first) = found.next() else { return };
+    for row in found {
+        let message = format!("`{}` and `{}` are both `factory`", row.title(), first.title());
+        findings.push(
+            row.finding(Field::Subtype, Code::FactoryDuplicate, message)
+                .help("keep one: the bootloader knows the last it reads"),
+        );
+    }
+}
+
+fn nvs(rows: &[Row], findings: &mut Vec<Finding>) {
+    let stores = rows.iter().filter(|row| row.entry.kind == Kind::NVS);
+    let writable = stores.filter(|row| !row.entry.flags.readonly());
+    match writable.max_by_key(|row| row.entry.size) {
+        None => findings.push(
+            Finding::new(
+                Code::NvsMissing,
+                "the table has no NVS that may be written: the update agent keeps its settings \
+                 and the version it trusts there",
+            )
+            .help("add a row `nvs, data, nvs, , 0x5000`"),
+        ),
+        Some(row) if row.entry.size < AGENT_NVS => {
+            let message = format!(
+                "`{}` has {:#x} bytes, but settings and the update agent's state need {AGENT_NVS:#x}",
+                row.title(),
+                row.entry.size
+            );
+            findings.push(
+                row.finding(Field::Size, Code::NvsTooSmall, message)
+                    .help(format!("write {AGENT_NVS:#x} or more")),
+            );
+        }
+        Some(_) => {}
+    }
+}

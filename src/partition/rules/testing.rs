@@ -1,0 +1,29 @@
+//! What the tests of the rules share: a table in, the codes out.
+
+use crate::partition::{Code, Options, Report, check, read};
+
+/// Checks a CSV about which nothing else is known.
+pub(crate) fn csv(text: &str) -> Report {
+    csv_with(text, &Options::default())
+}
+
+pub(crate) fn csv_with(text: &str, options: &Options) -> Report {
+    check(&read(text.as_bytes(), None, options), options)
+}
+
+pub(crate) fn codes(report: &Report) -> Vec<Code> {
+    report.findings.iter().map(|finding| finding.code).collect()
+}
+
+/// Two slots, otadata and NVS: nothing to find. A row in front of it begins at 0x9000.
+pub(crate) const GOOD: &str = "\
+nvs,data,nvs,0x10000,0x5000,
+otadata,data,ota,0x15000,0x2000,
+app0,app,ota_0,0x20000,1M,
+app1,app,ota_1,0x120000,1M,
+";
+
+/// Whether a row, in front of an otherwise good table, is found wrong in the given way.
+pub(crate) fn finds(row: &str, code: Code) -> bool {
+    codes(&csv(&format!("{row}\n{GOOD}"))).contains(&code)
+}
