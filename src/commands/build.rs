@@ -210,7 +210,7 @@ fn cargo_build(
     command
         .args(["build", "--release", "--message-format", "json-render-diagnostics"])
         .args(arguments)
-        .current_dir(&project.folder)
+        .current_dir(project.path(Path::new(".")))
         .stdout(Stdio::piped());
     // The toolchain that runs this tool must not override the one the firmware names.
     if ["rust-toolchain.toml", "rust-toolchain"]

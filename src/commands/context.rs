@@ -75,7 +75,9 @@ impl Explained for ContextError {
 impl Context {
     /// The project this run is in, with `overrides` applied; says with `-v` what holds and why.
     pub fn project(&self, overrides: &Overrides) -> Result<Project, Failure> {
-        let project = Project::load(self.config.as_deref(), Path::new("."), overrides, &variable)?;
+        let here = std::env::current_dir()
+            .map_err(|source| ContextError::Input { file: ".".into(), source })?;
+        let project = Project::load(self.config.as_deref(), &here, overrides, &variable)?;
         for setting in project.settings() {
             self.output.detail(setting);
         }

@@ -51,7 +51,7 @@ pub struct Overrides {
 /// A resolved project.
 #[derive(Clone, Debug)]
 pub struct Project {
-    /// Folder of `esp-ota.toml`; relative paths in it start here.
+    /// Folder of `esp-ota.toml`, empty where that is the current one; relative paths start here.
     pub folder: PathBuf,
     /// The file itself, as the user would name it.
     pub file: PathBuf,
@@ -78,7 +78,8 @@ pub struct Project {
 }
 
 impl Project {
-    /// Reads `file`, or finds `esp-ota.toml` in `start` or the nearest folder above.
+    /// Reads `file`, or finds `esp-ota.toml` in `start`, the folder the command runs in, or the
+    /// nearest folder above.
     ///
     /// # Errors
     ///
@@ -91,7 +92,11 @@ impl Project {
     ) -> Result<Self, ConfigError> {
         let file = match file {
             Some(file) => file.to_owned(),
-            None => find(start).ok_or_else(|| ConfigError::NoProject(start.to_owned()))?,
+            None => {
+                let found = find(start).ok_or_else(|| ConfigError::NoProject(start.to_owned()))?;
+                // What is in the folder the user is in needs no path in front of its name.
+                found.strip_prefix(start).map_or(found.clone(), Path::to_owned)
+            }
         };
         let text = disk::read_text(&file, LARGEST_FILE)
             .map_err(|source| ConfigError::Read { file: file.clone(), source })?;

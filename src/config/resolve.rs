@@ -109,10 +109,7 @@ pub(super) fn resolve(
             return Err(ConfigError::NotHttps { key, url, origin: setting.origin });
         }
     }
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => Path::new(".").to_owned(),
-    };
+    let folder = file.parent().map(Path::to_owned).unwrap_or_default();
     Ok(Project {
         folder,
         product: product.ok_or_else(|| missing("product"))?,
