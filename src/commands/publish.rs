@@ -202,9 +202,11 @@ pub(super) fn publish(
     let now = context.now();
     let root = context::read(&project.path(Path::new(ROOT_FILE)), LARGEST_ROOT)?;
     let roots = ca::check_embedded(project, now)?;
-    let stage = stage(project, &root, now.as_second())?;
+    let mut stage = stage(project, &root, now.as_second())?;
     let image = context::read(offered.file, LARGEST_IMAGE)?;
     let info = inspect(project, &stage, offered.file, &image)?;
+    // Nothing is known of the fleet: the lowest revision the image is made for has to take it.
+    stage.chip_revision = info.min_chip_revision;
     let custom = custom(project, &info, &roots, offered)?;
     let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
     let keys = folder.load_for_publish(&Supplied::from_environment(context::variable))?;
@@ -254,6 +256,7 @@ fn stage(project: &Project, root: &[u8], build_time: i64) -> Result<Stage, Failu
         table: boot_table(&table),
         flash_size: project.flash_size.value.bytes(),
         chip: project.chip.value,
+        chip_revision: 0,
         firmware: Firmware {
             product: project.product.value.to_string(),
             channel: project.channel.value.to_string(),

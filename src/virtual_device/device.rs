@@ -35,14 +35,26 @@ pub struct Firmware {
     pub build_time: u64,
 }
 
+/// What the device is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Hardware {
+    /// Its chip.
+    pub chip: Chip,
+    /// Revision of the chip: major times 100 plus minor.
+    pub chip_revision: u16,
+    /// Its partitions.
+    pub table: BootTable,
+    /// Its `nvs` partition.
+    pub nvs: Region,
+    /// What its bootloader can do.
+    pub rollback: Rollback,
+}
+
 /// A device that outlives its power.
 #[derive(Debug)]
 pub struct VirtualDevice {
     flash: FlashHandle,
-    table: BootTable,
-    nvs: Region,
-    chip: Chip,
-    rollback: Rollback,
+    hardware: Hardware,
     firmware: Firmware,
     device_id: String,
 }
@@ -79,16 +91,9 @@ pub struct Started<'a> {
 }
 
 impl VirtualDevice {
-    /// A device with this flash. `nvs` is its `nvs` partition.
-    pub fn new(
-        flash: FlashHandle,
-        table: BootTable,
-        nvs: Region,
-        chip: Chip,
-        rollback: Rollback,
-        firmware: Firmware,
-    ) -> Self {
-        Self { flash, table, nvs, chip, rollback, firmware, device_id: "240ac4000001".into() }
+    /// A device with this flash.
+    pub fn new(flash: FlashHandle, hardware: Hardware, firmware: Firmware) -> Self {
+        Self { flash, hardware, firmware, device_id: "240ac4000001".into() }
     }
 
     /// The flash, for dumps and planned cuts.
@@ -99,14 +104,14 @@ impl VirtualDevice {
     /// The first install as the cable does it: table, image in slot 0, and `otadata` last, VALID
     /// with our label.
     pub fn flash_over_cable(&self, table: (u32, &[u8]), image: &[u8]) -> Result<(), FlashFault> {
-        let slot = self.table.layout.slot(0).ok_or(FlashFault::OutOfBounds)?;
+        let slot = self.hardware.table.layout.slot(0).ok_or(FlashFault::OutOfBounds)?;
         if !u32::try_from(image.len()).is_ok_and(|len| len <= slot.len) {
             return Err(FlashFault::OutOfBounds);
         }
         let entry = Entry::new(1, State::Valid, Label::Ok);
         self.program(table.0, table.1)?;
         self.program(slot.start, image)?;
-        self.program(self.table.layout.otadata, &entry.encode())
+        self.program(self.hardware.table.layout.otadata, &entry.encode())
     }
 
     /// Erases what `bytes` will cover, and writes them.
@@ -129,15 +134,15 @@ impl VirtualDevice {
     /// `flash().with(VirtualFlash::power_on)` before the next start.
     pub fn start(&self) -> Result<Started<'_>, StartFault> {
         let mut flash = self.flash.clone();
-        let layout = &self.table.layout;
-        let entries = if self.table.has_otadata {
+        let layout = &self.hardware.table.layout;
+        let entries = if self.hardware.table.has_otadata {
             trial::read(&mut flash, layout).map_err(|_| StartFault::PowerCut)?
         } else {
             [Entry::decode(&[0xff; ENTRY]); 2]
         };
-        let chip_id = self.chip.image_id();
+        let chip_id = self.hardware.chip.image_id();
         let verify = |region| image::verify(&mut flash, region, Some(chip_id)).is_ok();
-        let start = bootloader::start(&self.table, &entries, self.rollback, verify);
+        let start = bootloader::start(&self.hardware.table, &entries, self.hardware.rollback, verify);
         for (index, entry) in start.writes {
             let sector = if index == 0 { 0 } else { SECTOR };
             self.program(layout.otadata.saturating_add(sector), &entry.encode())
@@ -150,7 +155,7 @@ impl VirtualDevice {
 
         let boot = trial::start(&mut flash, layout, running).map_err(|_| StartFault::PowerCut)?;
         let version = self.version(running)?;
-        let store = NvsStore::open(self.flash.clone(), self.nvs).map_err(|_| {
+        let store = NvsStore::open(self.flash.clone(), self.hardware.nvs).map_err(|_| {
             if self.flash.with(|flash| flash.is_powered()) {
                 StartFault::NoStore
             } else {
@@ -161,11 +166,12 @@ impl VirtualDevice {
             identity: Identity {
                 product: self.firmware.product.clone(),
                 channel: self.firmware.channel.clone(),
-                chip: self.chip.name().into(),
+                chip: self.hardware.chip.name().into(),
                 device_id: self.device_id.clone(),
                 version,
             },
             chip_id,
+            chip_revision: self.hardware.chip_revision,
             embedded_root: &self.firmware.root,
             build_time: self.firmware.build_time,
             caps: Caps::default(),
@@ -177,7 +183,7 @@ impl VirtualDevice {
 
     /// The version that the image in a slot states.
     fn version(&self, running: Running) -> Result<Version, StartFault> {
-        let region = self.table.layout.region(running).ok_or(StartFault::NoVersion)?;
+        let region = self.hardware.table.layout.region(running).ok_or(StartFault::NoVersion)?;
         let info = image::verify(&mut self.flash.clone(), region, None);
         let descriptor = info.ok().and_then(|info| info.descriptor).ok_or(StartFault::NoVersion)?;
         let text = descriptor.version();

@@ -7,4 +7,7 @@ pub mod rehearsal;
 pub mod tls_transport;
 mod tls_verdict;
 
-pub use device::{Firmware, StartFault, Started, VirtualDevice};
+pub use device::{Firmware, Hardware, StartFault, Started, VirtualDevice};
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,8 @@ pub struct Stage {
     pub flash_size: u32,
     /// Its chip.
     pub chip: Chip,
+    /// Revision of the chip: major times 100 plus minor.
+    pub chip_revision: u16,
     /// What is built into its firmware.
     pub firmware: Firmware,
 }
@@ -109,6 +111,7 @@ pub async fn rehearse(store: &Store, stage: &Stage) -> Result<Rehearsed, Rehears
             version: Version::new(0, 0, 0),
         },
         chip_id: stage.chip.image_id(),
+        chip_revision: stage.chip_revision,
         embedded_root: &stage.firmware.root,
         build_time: stage.firmware.build_time,
         caps: Caps::default(),

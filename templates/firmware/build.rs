@@ -25,7 +25,7 @@ fn main() {
         Some(time) => println!("cargo::rustc-env=BUILD_TIME={time}"),
         None => println!("cargo::error=`{FIXED_TIME}` is not a number of seconds since 1970"),
     }
-    println!("cargo::rustc-link-arg-bins=-Tlinkall.x"); // the memory map of esp-hal
+    println!("cargo::rustc-link-arg-bins=-Tlinkall.x"); // esp-hal's memory map
     if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "xtensa") {
         println!("cargo::rustc-link-arg-bins=-nostartfiles");
     }

@@ -21,7 +21,7 @@ use crate::trust::PinnedRoot;
 use crate::virtual_device::bootloader::{Rollback, Target};
 use crate::virtual_device::flash::{FlashHandle, VirtualFlash};
 use crate::virtual_device::tls_transport::{Options, TlsTransport};
-use crate::virtual_device::{Firmware, StartFault, Started, VirtualDevice};
+use crate::virtual_device::{Firmware, Hardware, StartFault, Started, VirtualDevice};
 
 /// Where ESP-IDF puts the table.
 const TABLE_OFFSET: u32 = 0x8000;
@@ -85,15 +85,16 @@ impl Stage {
             build_time: u64::try_from(now.as_second()).unwrap_or(0),
         };
         let flash = FlashHandle::new(VirtualFlash::new(size));
-        // The bootloaders that espflash flashes have no rollback: the harder case.
-        let device = VirtualDevice::new(
-            flash,
-            boot_table(&table),
+        let hardware = Hardware {
+            chip: Chip::Esp32c3,
+            // v0.4, as modules have it today
+            chip_revision: 4,
+            table: boot_table(&table),
             nvs,
-            Chip::Esp32c3,
-            Rollback::Off,
-            firmware,
-        );
+            // The bootloaders that espflash flashes have none: the harder case.
+            rollback: Rollback::Off,
+        };
+        let device = VirtualDevice::new(flash, hardware, firmware);
         let binary = partition::encode(&table).map_err(|_| StageError::Table)?;
         let image = context::read(image, u64::from(u32::MAX))?;
         device.flash_over_cable((TABLE_OFFSET, &binary), &image).map_err(StageError::Flash)?;

@@ -57,13 +57,19 @@ macro_rules! files {
 /// the published crate.
 const FILES: &[File] = files![
     "Cargo.toml" <- "Cargo.toml.in",
-    "rust-toolchain.toml" <- "rust-toolchain.toml.in",
+    "README.md" <- "README.md.in",
     ".cargo/config.toml" <- "cargo-config.toml.in",
     ".gitignore" <- "gitignore.in",
+    ".rustfmt.toml" <- "rustfmt.toml.in",
     "build.rs" <- "build.rs",
     "src/main.rs" <- "src/main.rs",
     "src/platform.rs" <- "src/platform.rs",
 ];
+
+/// rustup fetches the target for the RISC-V chips; espup's toolchain for Xtensa brings its own.
+const RISCV_TOOLCHAIN: &[File] = files!["rust-toolchain.toml" <- "rust-toolchain.toml.in"];
+const XTENSA_TOOLCHAIN: &[File] =
+    files!["rust-toolchain.toml" <- "rust-toolchain-xtensa.toml.in"];
 
 /// Every file of a new firmware, the agent included.
 pub(super) fn firmware_files(values: &Values<'_>) -> Result<Vec<(PathBuf, String)>, InitError> {
@@ -72,12 +78,12 @@ pub(super) fn firmware_files(values: &Values<'_>) -> Result<Vec<(PathBuf, String
         ("product", values.product.to_string()),
         ("chip", values.chip.to_string()),
         ("target", values.chip.target().to_owned()),
-        ("toolchain", if is_xtensa { "esp" } else { "stable" }.to_owned()),
         ("tool_version", env!("CARGO_PKG_VERSION").to_owned()),
     ]);
     let mut unused: BTreeSet<&str> = names.keys().copied().collect();
     let mut files = Vec::new();
-    for File { path, name, text } in FILES {
+    let toolchain = if is_xtensa { XTENSA_TOOLCHAIN } else { RISCV_TOOLCHAIN };
+    for File { path, name, text } in FILES.iter().chain(toolchain) {
         let text = if name.ends_with(".in") {
             fill(text, &names, &mut unused)
                 .map_err(|source| InitError::Template { file: name, source })?

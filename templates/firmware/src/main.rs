@@ -60,7 +60,7 @@ fn start<'a>(mut flash: &'a Flash, watchdog: &mut Watchdog) -> Result<Updates<'a
         watchdog.arm();
     }
     let (version, slot) = (env!("CARGO_PKG_VERSION"), platform::slot_name(running));
-    println!("{} {version} runs from {slot}: {boot:?}", ota_config::PRODUCT);
+    println!("{} {version} runs from {slot}, {}", ota_config::PRODUCT, standing(boot));
     println!(
         "updates: channel {} of {}, {} pinned roots",
         ota_config::CHANNEL,
@@ -80,12 +80,22 @@ fn start<'a>(mut flash: &'a Flash, watchdog: &mut Watchdog) -> Result<Updates<'a
     let settings = Settings {
         identity,
         chip_id: ota_config::CHIP_ID,
+        chip_revision: platform::chip_revision(),
         embedded_root: include_bytes!("../trust/root.json"),
         build_time: platform::BUILD_TIME,
         caps: Caps::default(),
         has_flash_encryption,
     };
     Ok(Agent::new(flash, store, layout, running, boot, settings))
+}
+
+fn standing(boot: Boot) -> &'static str {
+    match boot {
+        Boot::Settled => "settled",
+        Boot::Trial(trial) if trial.bootloader_rollback => "on trial, by the bootloader too",
+        Boot::Trial(_) => "on trial",
+        Boot::LastResort => "which otadata does not select",
+    }
 }
 
 /// Looks back at the last update, then ends the trial of this image, if it is on one. Without a

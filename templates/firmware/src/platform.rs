@@ -133,6 +133,11 @@ pub fn device_id() -> String {
     efuse::base_mac_address().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Revision of the chip: major times 100 plus minor, as image headers count it.
+pub fn chip_revision() -> u16 {
+    efuse::chip_revision().combined()
+}
+
 /// Whether the chip encrypts its flash, which the agent cannot write then.
 pub fn has_flash_encryption() -> bool {
     efuse::flash_encryption()

@@ -21,6 +21,8 @@ pub struct Settings<'a> {
     pub identity: Identity,
     /// `esp_chip_id_t` of this chip.
     pub chip_id: u16,
+    /// Revision of this chip: major times 100 plus minor.
+    pub chip_revision: u16,
     /// The TUF root this firmware was built with.
     pub embedded_root: &'a [u8],
     /// Build time in Unix seconds: the least the clock can be.
@@ -231,6 +233,8 @@ impl<'a, F: NorFlash, S: Store> Agent<'a, F, S> {
             len: release.length,
             sha256: release.sha256,
             chip_id: self.settings.chip_id,
+            chip_revision: self.settings.chip_revision,
+            min_chip_revision: release.min_chip_revision,
         };
         let installed = install::fetch(
             &mut self.flash,
@@ -249,7 +253,15 @@ impl<'a, F: NorFlash, S: Store> Agent<'a, F, S> {
     }
 
     /// The running image works: it stays. On a last resort this writes the entry that was missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FlashEncrypted`] before anything is written. After [`Error::Store`] the image *is*
+    /// confirmed, as [`Agent::boot`] says; only the memory of its trial is still there.
     pub fn confirm(&mut self) -> Result<(), Error> {
+        if self.settings.has_flash_encryption && self.boot != Boot::Settled {
+            return Err(Error::FlashEncrypted);
+        }
         match self.boot {
             Boot::Settled => return Ok(()),
             Boot::Trial(trial) => trial::confirm(&mut self.flash, &self.layout, trial)?,

@@ -78,6 +78,13 @@ pub enum ImageError {
         /// `chip_id` in the header.
         found: u16,
     },
+    /// Not for this revision of the chip.
+    Revision {
+        /// The nearest revision it is for, major times 100 plus minor.
+        needed: u16,
+        /// The revision of this chip.
+        found: u16,
+    },
     /// A segment is not a multiple of four bytes or goes beyond the partition.
     SegmentLength(u32),
     /// The image does not fit its partition.
@@ -103,6 +110,7 @@ impl ImageError {
             Self::Magic(_) => "image-magic",
             Self::SegmentCount(_) => "image-segment-count",
             Self::Chip { .. } => "image-chip",
+            Self::Revision { .. } => "image-chip-revision",
             Self::SegmentLength(_) => "image-segment-length",
             Self::Length { .. } => "image-length",
             Self::Checksum => "image-checksum",
@@ -122,6 +130,11 @@ impl core::fmt::Display for ImageError {
             Self::Chip { expected, found } => {
                 write!(f, "made for chip id {found}, not {expected}")
             }
+            Self::Revision { needed, found } => {
+                let [needed, found] = [needed, found].map(|it| (it / 100, it % 100));
+                let ((a, b), (c, d)) = (needed, found);
+                write!(f, "made for chip revision v{a}.{b}, not v{c}.{d}")
+            }
             Self::SegmentLength(found) => write!(f, "segment of {found:#x} bytes"),
             Self::Length { image, partition } => {
                 write!(f, "image of {image} bytes in a partition of {partition} bytes")
@@ -134,6 +147,24 @@ impl core::fmt::Display for ImageError {
 }
 
 impl core::error::Error for ImageError {}
+
+impl ImageInfo {
+    /// Whether the image runs on this revision of its chip, as `bootloader_common_check_chip_validity`
+    /// decides it. A highest revision of 0 or 65535 is none.
+    pub fn check_revision(&self, found: u16) -> Result<(), ImageError> {
+        let highest = match self.max_chip_revision {
+            0 => u16::MAX,
+            highest => highest,
+        };
+        if found < self.min_chip_revision {
+            Err(ImageError::Revision { needed: self.min_chip_revision, found })
+        } else if found > highest {
+            Err(ImageError::Revision { needed: highest, found })
+        } else {
+            Ok(())
+        }
+    }
+}
 
 impl Descriptor {
     /// Decodes the first bytes of a first segment; `None` where the magic word is missing.

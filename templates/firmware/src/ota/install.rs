@@ -31,6 +31,10 @@ pub struct Wanted<'a> {
     pub sha256: [u8; 32],
     /// `esp_chip_id_t` of this chip.
     pub chip_id: u16,
+    /// Revision of this chip: major times 100 plus minor.
+    pub chip_revision: u16,
+    /// Lowest revision the release runs on, as its metadata states it.
+    pub min_chip_revision: u16,
 }
 
 /// Why a release was not installed. The device keeps running and booting what it ran before.
@@ -89,10 +93,9 @@ impl InstallError {
     /// Whether the server said something that cannot be believed, as against bad weather.
     pub fn is_trust(&self) -> bool {
         match self {
-            Self::Transport(TransportError::Untrusted)
-            | Self::Length
-            | Self::Digest
-            | Self::Image(_) => true,
+            Self::Transport(TransportError::Untrusted) | Self::Length | Self::Digest => true,
+            // Signed, but not for this chip or not an image: a mistake, not a forgery.
+            Self::Image(_) => false,
             Self::NoOtherSlot
             | Self::TooLarge { .. }
             | Self::SequenceExhausted
@@ -165,6 +168,12 @@ pub async fn fetch<F: NorFlash, T: Transport>(
     if wanted.len > region.len {
         return Err(InstallError::TooLarge { image: wanted.len, slot: region.len });
     }
+    if wanted.min_chip_revision > wanted.chip_revision {
+        return Err(InstallError::Image(ImageError::Revision {
+            needed: wanted.min_chip_revision,
+            found: wanted.chip_revision,
+        }));
+    }
     settle(flash, layout, running)?;
     let sequence = otadata::next_sequence(&trial::read(flash, layout)?, slot, layout.slot_count())
         .ok_or(InstallError::SequenceExhausted)?;
@@ -175,7 +184,9 @@ pub async fn fetch<F: NorFlash, T: Transport>(
         return Err(InstallError::FlashDigest);
     }
     let filled = Region { start: region.start, len: wanted.len };
-    image::verify(flash, filled, Some(wanted.chip_id)).map_err(InstallError::Image)?;
+    image::verify(flash, filled, Some(wanted.chip_id))
+        .and_then(|info| info.check_revision(wanted.chip_revision))
+        .map_err(InstallError::Image)?;
     Ok(Installed { slot, sequence })
 }
 

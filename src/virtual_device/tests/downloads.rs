@@ -1,0 +1,131 @@
+//! What a server can do wrong with an image, and that each is refused by its own name.
+
+use super::bench::{App, Bench, Faults, Memory, REVISION, Ran, Repository, image, image_for};
+use crate::agent::agent::{Error, Outcome};
+use crate::agent::image::ImageError;
+use crate::agent::install::InstallError;
+use crate::agent::ports::TransportError;
+use crate::chip::Chip;
+use crate::virtual_device::bootloader::Rollback;
+
+/// Lets a device at 1.0.0 poll once; gives what came of it and where downloads began. The device
+/// must still boot 1.0.0 if nothing was installed.
+fn poll(repository: &Repository, faults: Faults) -> (Ran, Vec<u32>) {
+    let bench = Bench::new(&repository.root, Rollback::Off);
+    let mut memory = Memory::new(repository, faults);
+    let ran = bench.run(&mut memory, |_| App::Hangs).unwrap();
+    let asked = memory.asked;
+    if ran.polled != Some(Ok(Outcome::Installed)) {
+        let again = bench.device.start().unwrap();
+        assert_eq!(again.agent.version().to_string(), "1.0.0");
+    }
+    (ran, asked)
+}
+
+fn refusal(repository: &Repository, faults: Faults) -> InstallError {
+    match poll(repository, faults).0.polled {
+        Some(Err(Error::Install(error))) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn repository() -> Repository {
+    Repository::with(&[("1.1.0", image("1.1.0"))])
+}
+
+#[test]
+fn a_broken_connection_is_picked_up_where_it_broke() {
+    let faults = Faults { drops_after: Some(4000), ..Faults::default() };
+    let (ran, asked) = poll(&repository(), faults);
+    assert_eq!(ran.polled, Some(Ok(Outcome::Installed)));
+    assert_eq!(asked, [0, 4000, 8000]);
+}
+
+#[test]
+fn a_server_that_cannot_resume_is_read_from_the_start() {
+    let faults = Faults { drops_after: Some(4000), ignores_ranges: true, ..Faults::default() };
+    let (ran, asked) = poll(&repository(), faults);
+    let unreachable = InstallError::Transport(TransportError::Unreachable);
+    assert_eq!(ran.polled, Some(Err(Error::Install(unreachable))), "it never gets further");
+    assert_eq!(asked.len(), 6, "and is not asked for ever");
+
+    let whole = Faults { ignores_ranges: true, ..Faults::default() };
+    assert_eq!(poll(&repository(), whole).0.polled, Some(Ok(Outcome::Installed)));
+}
+
+#[test]
+fn a_download_that_resumes_elsewhere_is_refused() {
+    let faults = Faults { drops_after: Some(4000), resumes_late_by: 4, ..Faults::default() };
+    assert_eq!(refusal(&repository(), faults), InstallError::Range);
+}
+
+#[test]
+fn another_length_than_signed_is_refused_before_it_is_read() {
+    for faults in [
+        Faults { appends: 1, ..Faults::default() },
+        Faults { truncates: 1, ..Faults::default() },
+    ] {
+        assert_eq!(refusal(&repository(), faults), InstallError::Length, "{faults:?}");
+    }
+}
+
+#[test]
+fn one_changed_bit_is_refused() {
+    for at in [0, 24, 5000, 9000] {
+        let mut repository = repository();
+        repository.target("1.1.0")[at] ^= 0x10;
+        let error = refusal(&repository, Faults::default());
+        assert_eq!(error, InstallError::Digest, "byte {at}");
+        assert!(error.is_trust());
+    }
+}
+
+#[test]
+fn an_image_for_another_chip_is_refused_although_it_is_signed() {
+    let other = image_for(Chip::Esp32c6, "1.1.0", 9000);
+    let repository = Repository::with(&[("1.1.0", other)]);
+    let wrong = ImageError::Chip { expected: 5, found: 13 };
+    assert_eq!(refusal(&repository, Faults::default()), InstallError::Image(wrong));
+}
+
+#[test]
+fn a_release_for_a_newer_revision_of_the_chip_is_refused_before_it_is_downloaded() {
+    let repository = Repository::for_revision(REVISION + 1);
+    let (ran, asked) = poll(&repository, Faults::default());
+    let wrong = ImageError::Revision { needed: 102, found: 101 };
+    assert_eq!(ran.polled, Some(Err(Error::Install(InstallError::Image(wrong)))));
+    assert_eq!(asked, [0; 0]);
+    let (ran, _) = poll(&Repository::for_revision(REVISION), Faults::default());
+    assert_eq!(ran.polled, Some(Ok(Outcome::Installed)));
+}
+
+#[test]
+fn a_signed_file_that_is_no_image_is_refused() {
+    let repository = Repository::with(&[("1.1.0", b"<html><body>404 not found</body></html>".to_vec())]);
+    let wrong = ImageError::Magic(b'<');
+    assert_eq!(refusal(&repository, Faults::default()), InstallError::Image(wrong));
+}
+
+#[test]
+fn an_image_one_byte_larger_than_the_slot_is_refused_before_anything_is_erased() {
+    let fits = 0x10000 - 24 - 8 - 16 - 32;
+    let repository = Repository::with(&[("1.1.0", image_for(Chip::Esp32c3, "1.1.0", fits))]);
+    let (ran, _) = poll(&repository, Faults::default());
+    assert_eq!(ran.polled, Some(Ok(Outcome::Installed)), "exactly the slot");
+
+    let over = image_for(Chip::Esp32c3, "1.1.0", fits + 16);
+    let repository = Repository::with(&[("1.1.0", over)]);
+    let too_large = InstallError::TooLarge { image: 0x10010, slot: 0x10000 };
+    let bench = Bench::new(&repository.root, Rollback::Off);
+    let erases = || bench.device.flash().with(|flash| flash.erases()[0x20..].iter().sum::<u32>());
+    let ran = bench.run(&mut Memory::new(&repository, Faults::default()), |_| App::Hangs).unwrap();
+    assert_eq!(ran.polled, Some(Err(Error::Install(too_large))));
+    assert_eq!(erases(), 0);
+}
+
+#[test]
+fn a_server_error_is_the_weather_and_not_a_breach_of_trust() {
+    let error = refusal(&repository(), Faults { status: Some(503), ..Faults::default() });
+    assert_eq!(error, InstallError::Status(503));
+    assert!(!error.is_trust());
+}

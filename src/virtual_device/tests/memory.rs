@@ -1,0 +1,119 @@
+//! The agent's memory in NVS, with the power cut at every flash operation.
+
+use super::bench::NVS;
+use crate::agent::history::{self, Pending, Rejections};
+use crate::agent::nvs_store::NvsStore;
+use crate::agent::ports::Store;
+use crate::virtual_device::flash::{Cut, FlashHandle, Moment, VirtualFlash};
+
+/// The largest root that the agent takes: see `tuf::Caps`.
+const LARGEST_ROOT: usize = 7 * 1024;
+
+fn open(flash: &FlashHandle) -> NvsStore<FlashHandle> {
+    NvsStore::open(flash.clone(), NVS).expect("NVS opens after any cut")
+}
+
+fn get(store: &mut impl Store, key: &str) -> Option<Vec<u8>> {
+    let mut buf = vec![0; 8192];
+    let len = store.get(key, &mut buf).expect("a value can be read");
+    len.map(|len| buf[..len].to_vec())
+}
+
+#[test]
+fn the_largest_root_can_be_replaced_for_ever_in_the_smallest_partition() {
+    let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+    let mut store = open(&flash);
+    store.set("tuf_state", &[1; 65]).unwrap();
+    store.set("rejected", &[2; 33 * 16]).unwrap();
+    for round in 0..20u8 {
+        store.set("tuf_root", &vec![round; LARGEST_ROOT]).unwrap();
+        assert_eq!(get(&mut store, "tuf_root"), Some(vec![round; LARGEST_ROOT]), "round {round}");
+    }
+    assert_eq!(get(&mut store, "tuf_state"), Some(vec![1; 65]));
+    assert_eq!(get(&mut open(&flash), "rejected"), Some(vec![2; 33 * 16]));
+}
+
+#[test]
+fn an_unchanged_value_costs_no_wear_and_an_empty_one_is_forgotten() {
+    let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+    let mut store = open(&flash);
+    store.set("pending", b"x").unwrap();
+    let before = flash.with(|flash| flash.operations());
+    store.set("pending", b"x").unwrap();
+    assert_eq!(flash.with(|flash| flash.operations()), before);
+    store.set("pending", b"").unwrap();
+    assert_eq!(get(&mut store, "pending"), None);
+    assert!(store.set("a key that is too long", b"x").is_err());
+}
+
+#[test]
+fn after_any_cut_a_value_is_the_old_one_or_the_new_one() {
+    let prepared = || {
+        let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+        let mut store = open(&flash);
+        store.set("tuf_root", &[1; 1600]).unwrap();
+        store.set("tuf_state", &[1; 65]).unwrap();
+        for round in 0..40u8 {
+            // Fills pages, so that the writes below have to move them.
+            store.set("rejected", &vec![round; 33 * 8]).unwrap();
+        }
+        flash
+    };
+    let change = |flash: &FlashHandle| {
+        let mut store = open(flash);
+        store.set("tuf_root", &[2; 1600]).and_then(|()| store.set("tuf_state", &[2; 65]))
+    };
+    let whole = prepared();
+    let first = whole.with(|flash| flash.operations());
+    change(&whole).unwrap();
+    let last = whole.with(|flash| flash.operations());
+    assert!(last - first > 20, "{} operations", last - first);
+    for operation in first..last {
+        for moment in [Moment::Before, Moment::Inside, Moment::After] {
+            let flash = prepared();
+            flash.with(|flash| flash.cut_at(Cut { operation, moment, seed: operation }));
+            assert!(change(&flash).is_err(), "{operation} {moment:?}");
+            flash.with(VirtualFlash::power_on);
+            let mut store = open(&flash);
+            for (key, len) in [("tuf_root", 1600), ("tuf_state", 65)] {
+                let found = get(&mut store, key);
+                assert!(
+                    found == Some(vec![1; len]) || found == Some(vec![2; len]),
+                    "operation {operation} {moment:?}: `{key}` is {} bytes",
+                    found.map_or(0, |found| found.len())
+                );
+            }
+            change(&flash).expect("the change can be made after the cut");
+        }
+    }
+}
+
+#[test]
+fn rejections_are_remembered_and_the_oldest_is_forgotten_first() {
+    let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+    let mut store = open(&flash);
+    let mut rejections = Rejections::default();
+    for trial in 1..=3 {
+        assert!(!rejections.contains(&[0; 32]), "trial {trial}");
+        rejections.count(&mut store, [0; 32]).unwrap();
+    }
+    assert!(rejections.contains(&[0; 32]));
+    for other in 1..=16u8 {
+        rejections.reject(&mut store, [other; 32]).unwrap();
+    }
+    let read = Rejections::load(&mut open(&flash)).unwrap();
+    assert_eq!(read, rejections);
+    assert!(!read.contains(&[0; 32]));
+    assert!(read.contains(&[1; 32]) && read.contains(&[16; 32]));
+}
+
+#[test]
+fn a_pending_release_survives_a_restart() {
+    let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+    assert_eq!(history::pending(&mut open(&flash)), Ok(None));
+    let pending = Pending { sha256: [7; 32], version: "1.2.3-rc.1".into() };
+    history::set_pending(&mut open(&flash), &pending).unwrap();
+    assert_eq!(history::pending(&mut open(&flash)), Ok(Some(pending)));
+    history::clear_pending(&mut open(&flash)).unwrap();
+    assert_eq!(history::pending(&mut open(&flash)), Ok(None));
+}

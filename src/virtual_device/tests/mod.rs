@@ -1,0 +1,11 @@
+//! The agent on the virtual device: every way an update can go, without a network.
+//!
+//! Real signed repositories, real flash semantics, the real agent; only the transport is memory,
+//! so that it can break at a chosen byte.
+
+mod bench;
+mod boots;
+mod downloads;
+mod images;
+mod memory;
+mod power;
