@@ -142,7 +142,8 @@ impl VirtualDevice {
         };
         let chip_id = self.hardware.chip.image_id();
         let verify = |region| image::verify(&mut flash, region, Some(chip_id)).is_ok();
-        let start = bootloader::start(&self.hardware.table, &entries, self.hardware.rollback, verify);
+        let start =
+            bootloader::start(&self.hardware.table, &entries, self.hardware.rollback, verify);
         for (index, entry) in start.writes {
             let sector = if index == 0 { 0 } else { SECTOR };
             self.program(layout.otadata.saturating_add(sector), &entry.encode())

@@ -68,8 +68,7 @@ const FILES: &[File] = files![
 
 /// rustup fetches the target for the RISC-V chips; espup's toolchain for Xtensa brings its own.
 const RISCV_TOOLCHAIN: &[File] = files!["rust-toolchain.toml" <- "rust-toolchain.toml.in"];
-const XTENSA_TOOLCHAIN: &[File] =
-    files!["rust-toolchain.toml" <- "rust-toolchain-xtensa.toml.in"];
+const XTENSA_TOOLCHAIN: &[File] = files!["rust-toolchain.toml" <- "rust-toolchain-xtensa.toml.in"];
 
 /// Every file of a new firmware, the agent included.
 pub(super) fn firmware_files(values: &Values<'_>) -> Result<Vec<(PathBuf, String)>, InitError> {

@@ -93,7 +93,8 @@ impl Repository {
             let root = new_root(&KEYS, now(), ROOT_DAYS).await.unwrap();
             for (version, image) in images {
                 let state = State::load(&store, &root, View::Live, now()).await.unwrap();
-                let release = NewRelease { image: image.clone(), custom: custom(version, revision) };
+                let release =
+                    NewRelease { image: image.clone(), custom: custom(version, revision) };
                 let terms =
                     Terms { now: now(), expiry: Expiry::default(), plain_channel: "stable" };
                 let plan = state.publish(&KEYS.publish, vec![release], terms).await.unwrap();
@@ -313,9 +314,9 @@ impl Bench {
     pub(super) fn entries(&self) -> [Entry; 2] {
         [OTADATA, OTADATA + SECTOR].map(|at| {
             let at = usize::try_from(at).unwrap();
-            self.device
-                .flash()
-                .with(|flash| Entry::decode(flash.contents()[at..at + ENTRY].first_chunk().unwrap()))
+            self.device.flash().with(|flash| {
+                Entry::decode(flash.contents()[at..at + ENTRY].first_chunk().unwrap())
+            })
         })
     }
 

@@ -168,9 +168,7 @@ fn a_release_that_rejects_itself_is_never_taken_again_and_an_older_one_is_report
     for rollback in [Rollback::Off, Rollback::On] {
         let bench = Bench::new(&repository.root, rollback);
         let run = || {
-            bench
-                .run(&mut Memory::new(&repository, Faults::default()), |_| App::Rejects)
-                .unwrap()
+            bench.run(&mut Memory::new(&repository, Faults::default()), |_| App::Rejects).unwrap()
         };
         assert_eq!(run().polled, Some(Ok(Outcome::Installed)));
         assert_eq!(run().version, "1.1.0");

@@ -61,10 +61,9 @@ fn a_download_that_resumes_elsewhere_is_refused() {
 
 #[test]
 fn another_length_than_signed_is_refused_before_it_is_read() {
-    for faults in [
-        Faults { appends: 1, ..Faults::default() },
-        Faults { truncates: 1, ..Faults::default() },
-    ] {
+    for faults in
+        [Faults { appends: 1, ..Faults::default() }, Faults { truncates: 1, ..Faults::default() }]
+    {
         assert_eq!(refusal(&repository(), faults), InstallError::Length, "{faults:?}");
     }
 }
@@ -101,9 +100,11 @@ fn a_release_for_a_newer_revision_of_the_chip_is_refused_before_it_is_downloaded
 
 #[test]
 fn a_signed_file_that_is_no_image_is_refused() {
-    let repository = Repository::with(&[("1.1.0", b"<html><body>404 not found</body></html>".to_vec())]);
-    let wrong = ImageError::Magic(b'<');
-    assert_eq!(refusal(&repository, Faults::default()), InstallError::Image(wrong));
+    let page = b"<html><body>404 not found</body></html>".to_vec();
+    let refused = |bytes| refusal(&Repository::with(&[("1.1.0", bytes)]), Faults::default());
+    assert_eq!(refused(page.clone()), InstallError::Image(ImageError::Size(39)));
+    let padded = [page, vec![0; 9]].concat();
+    assert_eq!(refused(padded), InstallError::Image(ImageError::Magic(b'<')));
 }
 
 #[test]

@@ -87,6 +87,8 @@ pub enum ImageError {
     },
     /// A segment is not a multiple of four bytes or goes beyond the partition.
     SegmentLength(u32),
+    /// No image has this many bytes: with checksum and digest it is a multiple of 16.
+    Size(u32),
     /// The image does not fit its partition.
     Length {
         /// Bytes of the image.
@@ -112,6 +114,7 @@ impl ImageError {
             Self::Chip { .. } => "image-chip",
             Self::Revision { .. } => "image-chip-revision",
             Self::SegmentLength(_) => "image-segment-length",
+            Self::Size(_) => "image-size",
             Self::Length { .. } => "image-length",
             Self::Checksum => "image-checksum",
             Self::NoDigest => "image-no-digest",
@@ -136,6 +139,7 @@ impl core::fmt::Display for ImageError {
                 write!(f, "made for chip revision v{a}.{b}, not v{c}.{d}")
             }
             Self::SegmentLength(found) => write!(f, "segment of {found:#x} bytes"),
+            Self::Size(found) => write!(f, "{found} bytes are not a multiple of 16"),
             Self::Length { image, partition } => {
                 write!(f, "image of {image} bytes in a partition of {partition} bytes")
             }

@@ -168,6 +168,9 @@ pub async fn fetch<F: NorFlash, T: Transport>(
     if wanted.len > region.len {
         return Err(InstallError::TooLarge { image: wanted.len, slot: region.len });
     }
+    if !wanted.len.is_multiple_of(16) {
+        return Err(InstallError::Image(ImageError::Size(wanted.len)));
+    }
     if wanted.min_chip_revision > wanted.chip_revision {
         return Err(InstallError::Image(ImageError::Revision {
             needed: wanted.min_chip_revision,
