@@ -1,0 +1,77 @@
+#!/bin/sh
+# What others say of our work: esptool, python-tuf, curl and ESP-IDF's definition of otadata look at
+# what `demo --keep` leaves.
+#
+# Usage: check.sh CARGO-ESP-OTA FOLDER   (FOLDER: new; needs esptool and tuf for `python3`, and curl)
+set -eu
+tool=$1 folder=$2
+here=$(cd "$(dirname "$0")" && pwd)
+say() { printf '\n--- %s\n' "$1"; }
+fail() { echo "FAILED: $1" >&2; exit 1; }
+
+say "demo --keep"
+"$tool" demo --keep "$folder" --color never | sed -n '/^Summary/,$p'
+
+say "esptool: every image, and every slot of every dump"
+images=0
+valid() {
+    out=$(python3 -m esptool --chip esp32c3 image-info "$1" 2>&1) || { echo "$out"; fail "$1"; }
+    case $out in
+        *"Checksum: "*"(valid)"*"Validation hash: "*"(valid)"*) images=$((images + 1)) ;;
+        *) echo "$out"; fail "$1 has no valid checksum and hash" ;;
+    esac
+}
+for image in "$folder"/thermostat/target/esp-ota/*.bin "$folder"/thermostat/dist/esp32c3/firmware.bin; do
+    valid "$image"
+done
+for dump in "$folder"/flash-*.bin; do
+    for sector in 16 336; do # 0x10000 and 0x150000, in sectors of 4096 bytes
+        dd if="$dump" of="$folder/slot.bin" bs=4096 skip=$sector count=320 status=none
+        # A slot that was never written is erased flash, and no image.
+        [ "$(od -An -tx1 -N1 "$folder/slot.bin" | tr -d ' ')" = ff ] || valid "$folder/slot.bin"
+    done
+done
+rm -f "$folder/slot.bin"
+[ "$images" -eq 12 ] || fail "$images images were valid, not 12"
+echo "$images images valid"
+if python3 -m esptool --chip esp32c3 image-info "$folder/tampered.bin" 2>&1 | grep -q "Checksum: .*(valid)"; then
+    fail "esptool accepts the tampered image, so this check proves nothing"
+fi
+
+say "otadata, by ESP-IDF's definition"
+python3 "$here/otadata.py" "$folder/flash-1-installed.bin" 0
+python3 "$here/otadata.py" "$folder/flash-2-updated.bin" 1
+python3 "$here/otadata.py" "$folder/flash-3-fell-back.bin" 1
+python3 "$here/otadata.py" "$folder/flash-4-healthy.bin" 0
+
+say "serve, for python-tuf and curl"
+XDG_CONFIG_HOME=$(mktemp -d)
+export XDG_CONFIG_HOME
+"$tool" serve --dir "$folder/thermostat/dist" --port 0 --format json >"$folder/serve.json" 2>/dev/null &
+server=$!
+trap 'kill $server 2>/dev/null; rm -rf "$XDG_CONFIG_HOME"' EXIT
+tries=0
+until [ -s "$folder/serve.json" ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 100 ] || fail "serve did not start"
+    sleep 0.1
+done
+field() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$folder/serve.json" "$1"; }
+url=$(field url) ca=$(field root-ca)
+
+say "python-tuf"
+python3 "$here/python_tuf.py" "$url" "$folder/thermostat/trust/root.json" thermostat-esp32c3-1.3.0.bin "$ca"
+if python3 "$here/python_tuf.py" "$url" "$folder/thermostat/trust/root.json" thermostat-esp32c3-1.3.0.bin /dev/null 2>/dev/null; then
+    fail "python-tuf fetched without the bench root"
+fi
+
+say "curl"
+curl --silent --show-error --fail --cacert "$ca" --output "$folder/fetched.bin" "$url/esp32c3/firmware.bin"
+cmp "$folder/fetched.bin" "$folder/thermostat/target/esp-ota/thermostat-esp32c3-1.3.0.bin"
+echo "with the bench root: $(wc -c <"$folder/fetched.bin") bytes"
+code=0
+curl --silent --output /dev/null "$url/esp32c3/firmware.bin" || code=$?
+[ $code -eq 60 ] || fail "curl without the bench root exits $code, not 60"
+echo "without the bench root: exit 60, certificate not trusted"
+echo
+echo "all agree"
