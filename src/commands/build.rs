@@ -19,6 +19,8 @@ use crate::partition::Table;
 const LARGEST_ELF: u64 = 512 * 1024 * 1024;
 /// The TUF root that the firmware embeds.
 pub(super) const ROOT_FILE: &str = "trust/root.json";
+/// Metadata of TUF roots has a few kilobytes.
+const LARGEST_ROOT: u64 = 64 * 1024;
 
 /// Build the firmware into an app image that fits every slot
 #[derive(Debug, clap::Args)]
@@ -95,7 +97,10 @@ impl Explained for BuildError {
                 Some("make the program smaller, or the slots larger in the partition table".into())
             }
             Self::Programs(_) => Some("choose one: `cargo esp-ota build -- --bin NAME`".into()),
-            Self::Start { .. } | Self::Cargo | Self::Image { .. } => None,
+            Self::Start { .. } => {
+                Some("install Rust from https://rustup.rs, or set `CARGO` to your cargo".into())
+            }
+            Self::Cargo | Self::Image { .. } => None,
         }
     }
 }
@@ -140,6 +145,16 @@ impl Build {
     }
 }
 
+/// The TUF root of a project, which its firmware embeds and its releases are verified with.
+pub(super) fn tuf_root(project: &Project) -> Result<Vec<u8>, Failure> {
+    let file = project.path(Path::new(ROOT_FILE));
+    if file.is_file() {
+        Ok(context::read(&file, LARGEST_ROOT)?)
+    } else {
+        Err(BuildError::NoRoot(file).into())
+    }
+}
+
 /// Makes the image of a project. Everything that can be refused is refused before cargo runs.
 pub(super) fn build(
     context: &Context,
@@ -148,10 +163,7 @@ pub(super) fn build(
     output: Option<PathBuf>,
     cargo_arguments: &[OsString],
 ) -> Result<Built, Failure> {
-    let root = project.path(Path::new(ROOT_FILE));
-    if !root.is_file() {
-        return Err(BuildError::NoRoot(root).into());
-    }
+    tuf_root(project)?;
     let (table, _) = partitions::project_table(project)?;
     ca::check_embedded(project, context.now())?;
     let elf = match elf {

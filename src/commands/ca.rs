@@ -195,8 +195,10 @@ impl Add {
             confirm(&new)?;
         }
         let added = new.iter().map(root_report).collect();
+        let all: Vec<PinnedRoot> = pinned.into_iter().chain(new.iter().cloned()).collect();
+        // Whatever cannot be generated is refused while nothing is written yet.
+        stale_sources(&project, &all)?;
         let file = add(&project, &self.file, &new)?;
-        let all: Vec<PinnedRoot> = pinned.into_iter().chain(new).collect();
         let generated = write_sources(&project, &all)?;
         let report = AddReport { added, file, pinned: all.len(), generated };
         context.output.answer(&report, Exit::Success)
@@ -259,15 +261,15 @@ pub(super) fn add(
     let name = from.file_name().unwrap_or_else(|| "root.pem".as_ref());
     let relative = Path::new(FOLDER).join(name);
     let file = project.path(&relative);
+    let text = context::read(&project.file, LARGEST_SOURCE)?;
+    let changed = with_root(&String::from_utf8_lossy(&text), &relative)
+        .ok_or_else(|| CaError::NotAList(project.file.clone()))?;
     match std::fs::read(&file) {
         Ok(bytes) if bytes != pem.as_bytes() && !is_same_file(&file, from) => {
             return Err(CaError::Exists(file).into());
         }
         _ => context::write(&file, pem.as_bytes())?,
     }
-    let text = context::read(&project.file, LARGEST_SOURCE)?;
-    let changed = with_root(&String::from_utf8_lossy(&text), &relative)
-        .ok_or_else(|| CaError::NotAList(project.file.clone()))?;
     context::write(&project.file, changed.as_bytes())?;
     Ok(relative)
 }

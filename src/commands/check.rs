@@ -1,21 +1,16 @@
 //! `check`: everything that can be checked without a board, with one exit code for CI.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use serde::Serialize;
 
-use super::build::ROOT_FILE;
-use super::{Context, ca, context, partitions, project_agent};
+use super::{Context, build, ca, context, partitions, project_agent};
 use crate::agent;
 use crate::config::{Overrides, Project};
 use crate::error::{Exit, Failure, Location};
 use crate::output::{Annotation, Level, Paint, Report, Tone};
 use crate::release::repository::{State, View};
 use crate::release::store::Store;
-
-/// Metadata of TUF roots has a few kilobytes.
-const LARGEST_ROOT: u64 = 64 * 1024;
 
 /// Run every check that needs no board
 #[derive(Debug, clap::Args)]
@@ -135,7 +130,7 @@ fn agent_drift(project: &Project) -> Checked {
 }
 
 fn repository(context: &Context, project: &Project) -> Checked {
-    let root = context::read(&project.path(Path::new(ROOT_FILE)), LARGEST_ROOT)?;
+    let root = build::tuf_root(project)?;
     let store = Store::parse(&project.store.value, &project.folder)?;
     let state =
         context::runtime()?.block_on(State::load(&store, &root, View::Live, context.now()))?;

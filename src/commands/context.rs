@@ -58,7 +58,11 @@ impl Explained for ContextError {
     fn help(&self) -> Option<String> {
         match self {
             Self::NoHome => Some("set `HOME`, or `XDG_CONFIG_HOME` to an absolute path".into()),
-            Self::Runtime(_) | Self::Input { .. } | Self::Output { .. } => None,
+            Self::Input { .. } => Some("check the path, and that you may read it".into()),
+            Self::Output { .. } => {
+                Some("check the path, and that you may write there; the disk may be full".into())
+            }
+            Self::Runtime(_) => None,
         }
     }
 

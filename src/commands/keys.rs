@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::build::ROOT_FILE;
 use super::{Context, context};
-use crate::config::{Overrides, Project};
+use crate::config::{Name, Overrides, Project};
 use crate::error::{Exit, Explained, Failure, Location};
 use crate::output::{Paint, Report, Tone};
 use crate::release::keys::{KeyError, KeyFolder, NewKeys, PublishKeys, Role, Supplied};
@@ -92,14 +92,24 @@ pub(super) fn new(
     if file.exists() {
         return Err(RootExists(file).into());
     }
-    let folder = KeyFolder::new(configuration, project.product.value.as_str())?;
+    let (folder, root) = make(configuration, &project.product.value, now)?;
+    context::write(&file, &root)?;
+    Ok(folder)
+}
+
+/// Makes keys and the root that names them; gives the folder of the keys and the root's bytes.
+pub(super) fn make(
+    configuration: &Path,
+    product: &Name,
+    now: Timestamp,
+) -> Result<(PathBuf, Vec<u8>), Failure> {
+    let folder = KeyFolder::new(configuration, product.as_str())?;
     let keys = match folder.create() {
         Err(KeyError::Exists(_)) => existing(&folder)?,
         other => other?,
     };
     let root = context::runtime()?.block_on(new_root(&keys, now, ROOT_DAYS))?;
-    context::write(&file, &root)?;
-    Ok(folder.path().to_owned())
+    Ok((folder.path().to_owned(), root))
 }
 
 fn existing(folder: &KeyFolder) -> Result<NewKeys, KeyError> {

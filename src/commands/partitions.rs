@@ -1,6 +1,6 @@
 //! `partitions`: what ESP-IDF, espflash and an updater think of a partition table.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::flash_size::FlashSize;
 use crate::output::{Annotation, Level, Paint, Report, Tone};
 use crate::partition::{self, Options, SecureBoot, Severity, Table};
 
-/// No table is larger; reading stops a byte beyond, and the reader says so.
+/// No table is larger: a file above this is something else.
 const LARGEST_FILE: u64 = 1024 * 1024;
 /// Stands for standard input, where a file is expected.
 const STANDARD_INPUT: &str = "-";
@@ -125,8 +125,7 @@ impl Check {
             }
         };
         let bytes = if file == Path::new(STANDARD_INPUT) {
-            let stream = io::stdin().lock();
-            crate::disk::read_bounded(stream.take(LARGEST_FILE), LARGEST_FILE)
+            crate::disk::read_bounded(io::stdin().lock(), LARGEST_FILE)
                 .map_err(|source| ContextError::Input { file: file.clone(), source })?
         } else {
             context::read(&file, LARGEST_FILE)?

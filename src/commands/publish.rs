@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::build::{self, ROOT_FILE};
+use super::build;
 use super::{Context, ca, context, partitions, project_agent};
 use crate::agent;
 use crate::agent::image::{ImageError, ImageInfo};
@@ -27,8 +27,6 @@ use crate::virtual_device::rehearsal::{self, Rehearsed, Stage};
 
 /// ESP-IDF maps no larger image; a merged flash dump may have this size too.
 const LARGEST_IMAGE: u64 = 16 * 1024 * 1024;
-/// Metadata of TUF roots has a few kilobytes.
-const LARGEST_ROOT: u64 = 64 * 1024;
 
 /// Sign a release, rehearse it and publish it
 #[derive(Debug, clap::Args)]
@@ -200,7 +198,7 @@ pub(super) fn publish(
     offered: &Release<'_>,
 ) -> Result<PublishReport, Failure> {
     let now = context.now();
-    let root = context::read(&project.path(Path::new(ROOT_FILE)), LARGEST_ROOT)?;
+    let root = build::tuf_root(project)?;
     let roots = ca::check_embedded(project, now)?;
     let mut stage = stage(project, &root, now.as_second())?;
     let image = context::read(offered.file, LARGEST_IMAGE)?;

@@ -1,5 +1,6 @@
 //! `serve`: an HTTPS host for the bench, with a root of its own.
 
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -116,9 +117,17 @@ impl Serve {
             root_sha256: bench.certificate().fingerprint_hex(),
             leaf_ends: leaf.not_after,
         };
-        context.output.answer(&report, Exit::Success)?;
+        let announced = async {
+            context.output.answer(&report, Exit::Success)?;
+            std::future::pending::<Result<Infallible, Failure>>().await
+        };
         runtime.block_on(async {
-            tokio::signal::ctrl_c().await.map_err(ContextError::Runtime)?;
+            tokio::select! {
+                // First: Ctrl-C is listened for before anybody can read that the server is up.
+                biased;
+                interrupted = tokio::signal::ctrl_c() => interrupted.map_err(ContextError::Runtime)?,
+                Err(failure) = announced => return Err(failure),
+            }
             server.shutdown().await;
             Ok(Exit::Success)
         })
