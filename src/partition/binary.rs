@@ -263,3 +263,143 @@ impl Reader<'_> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::partition::{Options, Source, read, standard};
+
+    fn table() -> Table {
+        standard(0x40_0000).unwrap()
+    }
+
+    fn codes(bytes: &[u8]) -> Vec<Code> {
+        let reading = read(bytes, None, &Options::default());
+        reading.findings.iter().map(|finding| finding.code).collect()
+    }
+
+    /// Rows without digest or end.
+    fn raw() -> Vec<u8> {
+        table().entries.iter().flat_map(encode_row).collect()
+    }
+
+    #[test]
+    fn the_standard_table_has_the_digest_that_gen_esp32part_gives_it() {
+        let bytes = encode(&table()).unwrap();
+        assert_eq!(bytes.len(), FORMAT_SIZE);
+        assert_eq!(hex(&bytes[..16]), "aa50010200900000005000006e767300");
+        // Row 5 of gen_esp32part.py 1.5's output for the same CSV.
+        assert_eq!(
+            hex(&bytes[160..192]),
+            "ebebffffffffffffffffffffffffffff28f14c0945017760a107065db97a2507"
+        );
+        assert!(bytes[192..].iter().all(|byte| *byte == 0xff));
+    }
+
+    #[test]
+    fn a_table_without_a_digest_is_read_and_said() {
+        let mut bytes = raw();
+        bytes.extend(END);
+        assert_eq!(codes(&bytes), [Code::DigestMissing]);
+    }
+
+    #[test]
+    fn one_flipped_bit_anywhere_in_the_rows_is_a_finding() {
+        let good = encode(&table()).unwrap();
+        // The first two bytes tell a binary table from text.
+        for bit in 16..192 * 8_usize {
+            let mut bytes = good.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(codes(&bytes), [], "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn rows_behind_the_digest_are_said() {
+        let good = encode(&table()).unwrap();
+        let mut bytes = good[..192].to_vec();
+        bytes.extend(encode_row(&Entry::new("late", Kind::NVS, 0x40_0000, 0x3000)));
+        bytes.extend(END);
+        assert_eq!(codes(&bytes), [Code::RowsAfterDigest]);
+        assert_eq!(read(&bytes, None, &Options::default()).rows.len(), 6);
+    }
+
+    #[test]
+    fn a_second_digest_and_strange_padding_are_said() {
+        let good = encode(&table()).unwrap();
+        let twice = [&good[..192], &good[160..192], &END].concat();
+        assert_eq!(codes(&twice), [Code::DigestRepeated]);
+        let mut padded = good.clone();
+        padded[170] = 0;
+        assert_eq!(codes(&padded), [Code::DigestPadding]);
+        let mut dirty = good.clone();
+        dirty[0xbff] = 0;
+        assert_eq!(codes(&dirty), [Code::PaddingNotBlank]);
+        dirty = good;
+        dirty.resize(0x1000, 0);
+        assert_eq!(codes(&dirty), [], "a signature may follow the table");
+    }
+
+    #[test]
+    fn a_cut_table_is_not_a_shorter_one() {
+        let good = encode(&table()).unwrap();
+        assert_eq!(codes(&good[..192]), [Code::EndMarkerMissing]);
+        assert_eq!(codes(&good[..191]), [Code::BinaryLength, Code::DigestMissing]);
+        assert_eq!(codes(&good[..224]), []);
+    }
+
+    #[test]
+    fn garbage_in_place_of_a_row_is_named() {
+        let mut bytes = raw();
+        bytes.extend([0; ROW]);
+        assert_eq!(codes(&bytes), [Code::RowMagic, Code::DigestMissing]);
+    }
+
+    #[test]
+    fn names_that_are_no_text_and_unknown_flags_are_said() {
+        let mut odd = table();
+        odd.entries[0].label = Label(*b"\xff\xfe\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        odd.entries[1].flags = Flags(0x10);
+        assert_eq!(codes(&encode(&odd).unwrap()), [Code::NameNotText, Code::UnknownFlagBits]);
+    }
+
+    #[test]
+    fn ninety_four_rows_fit_and_one_more_does_not() {
+        let rows = |count| (0..count).map(|_| Entry::new("x", Kind::NVS, 0, 0)).collect::<Table>();
+        let full = encode(&rows(94)).unwrap();
+        assert_eq!(full.len(), FORMAT_SIZE);
+        assert_eq!(codes(&full), []);
+        assert_eq!(encode(&rows(95)), Err(EncodeError { rows: 95 }));
+    }
+
+    prop_compose! {
+        fn any_entry()(
+            label in any::<[u8; 16]>(), ty: u8, subtype: u8, offset: u32, size: u32, flags: u32,
+        ) -> Entry {
+            Entry { label: Label(label), kind: Kind { ty, subtype }, offset, size, flags: Flags(flags) }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_undoes_encoding(entries in prop::collection::vec(any_entry(), 1..94)) {
+            let table = Table { entries };
+            let bytes = encode(&table).unwrap();
+            let reading = read(&bytes, None, &Options::default());
+            prop_assert_eq!(reading.table(), table);
+            let protected = matches!(reading.source, Source::Binary { digest: Digest::Last, .. });
+            prop_assert!(protected);
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..400), row: bool) {
+            if row {
+                bytes.splice(..0, MAGIC);
+            }
+            let reading = read(&bytes, None, &Options::default());
+            crate::partition::check(&reading, &Options::default());
+        }
+    }
+}

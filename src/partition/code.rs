@@ -122,8 +122,9 @@ codes! {
     TeeOtadataDuplicate "tee-otadata-duplicate" Error Refuses;
     /// TEE otadata is not two sectors.
     TeeOtadataSize "tee-otadata-size" Error Refuses;
-    /// A row ends beyond the flash.
-    PastFlash "past-flash" Error Refuses;
+    /// A row ends beyond the flash. ESP-IDF refuses that too, but for rows it does not look at:
+    /// see `fits_for_esp_idf` in `placement`.
+    PastFlash "past-flash" Error Accepts;
 
     /// No row of type `app`.
     AppMissing "app-missing" Error Accepts;

@@ -93,27 +93,31 @@ pub(crate) fn read(
 ) -> Vec<Option<Draft>> {
     let mut drafts = Vec::new();
     for (line, content) in (1..).zip(text::lines(text)) {
-        let expanded = match variables::expand(content, &options.variables) {
-            Ok(expanded) => expanded,
-            Err(problem) => {
-                findings.push(unexpandable(problem, line));
-                drafts.push(None);
-                continue;
-            }
+        let row = match variables::expand(content, &options.variables) {
+            Ok(expanded) => match split(&expanded, line) {
+                Some(written) => Ok(written),
+                None => continue,
+            },
+            Err(problem) => Err(problem),
         };
-        let Some(written) = split(&expanded, line) else { continue };
         if drafts.len() >= MOST_ROWS {
             findings.push(
                 Finding::new(
                     Code::TooManyRows,
                     format!("more than {MOST_ROWS} rows; the rest is not read"),
                 )
-                .at(Some(written.place(Field::Name)))
+                .at(Some((line, 1)))
                 .help(format!("keep at most {} rows", super::binary::MOST_ROWS)),
             );
             break;
         }
-        drafts.push(Fields { written, options, findings }.draft());
+        drafts.push(match row {
+            Ok(written) => Fields { written, options, findings }.draft(),
+            Err(problem) => {
+                findings.push(unexpandable(problem, line));
+                None
+            }
+        });
     }
     drafts
 }
@@ -284,25 +288,25 @@ impl Fields<'_> {
     }
 
     fn flags(&mut self) -> Flags {
-        let mut flags = Flags::default();
+        // Whoever writes more unknown flags than this has another file in mind.
+        const MOST_REPORTED: usize = 8;
         let written = self.written.flags.text.clone();
-        for flag in written.split(':') {
-            flags = match flag {
-                "" => flags,
-                "encrypted" => flags.with(Flags::ENCRYPTED),
-                "readonly" => flags.with(Flags::READONLY),
-                other => {
-                    self.report(
-                        Field::Flags,
-                        Code::UnknownFlag,
-                        format!("`{}` is not a flag", text::quote(other)),
-                        "write `encrypted`, `readonly` or `encrypted:readonly`".to_owned(),
-                    );
-                    flags
-                }
-            };
+        let flag = |text| match text {
+            "" => Some(Flags::default()),
+            "encrypted" => Some(Flags::ENCRYPTED),
+            "readonly" => Some(Flags::READONLY),
+            _ => None,
+        };
+        let unknown = written.split(':').filter(|text| flag(text).is_none());
+        for other in unknown.take(MOST_REPORTED) {
+            self.report(
+                Field::Flags,
+                Code::UnknownFlag,
+                format!("`{}` is not a flag", text::quote(other)),
+                "write `encrypted`, `readonly` or `encrypted:readonly`".to_owned(),
+            );
         }
-        flags
+        written.split(':').filter_map(flag).fold(Flags::default(), Flags::with)
     }
 
     fn value(&mut self, field: Field, words: Words) -> Option<i128> {
@@ -372,5 +376,116 @@ impl Fixed {
             (3, _) => Self::OtherTable,
             _ => Self::No,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str, options: &Options) -> (Vec<Option<Draft>>, Vec<Finding>) {
+        let mut findings = Vec::new();
+        let drafts = read(text, options, &mut findings);
+        (drafts, findings)
+    }
+
+    fn places(text: &str) -> Vec<(Code, usize, usize)> {
+        let (_, findings) = rows(text, &Options::default());
+        findings.iter().map(|f| (f.code, f.line.unwrap(), f.column.unwrap())).collect()
+    }
+
+    #[test]
+    fn a_row_is_read_with_the_place_of_every_field() {
+        let (drafts, findings) =
+            rows("# head\n  nvs, data,nvs ,, 24K , encrypted:readonly,more", &Options::default());
+        assert_eq!(findings, []);
+        let draft = drafts[0].clone().unwrap();
+        assert_eq!((draft.ty, draft.subtype, draft.offset, draft.size), (1, 2, None, 24 * 1024));
+        assert_eq!(draft.flags, Flags(3));
+        let columns =
+            [Field::Name, Field::Type, Field::Subtype, Field::Offset, Field::Size, Field::Flags]
+                .map(|field| draft.written.place(field));
+        assert_eq!(columns, [(2, 3), (2, 8), (2, 13), (2, 18), (2, 20), (2, 26)]);
+    }
+
+    #[test]
+    fn every_wrong_field_of_every_row_is_reported_with_its_place() {
+        let found = places("a,dta,x,y,z,w\nb,data,spifs,1x,,w:encrypted\nc,,,,,\nd,app,,0,0");
+        assert_eq!(
+            found,
+            [
+                (Code::UnknownKeyword, 1, 3),
+                (Code::UnknownFlag, 1, 13),
+                (Code::UnknownKeyword, 2, 8),
+                (Code::UnknownFlag, 2, 18),
+                (Code::TypeMissing, 3, 3),
+                (Code::SubtypeMissing, 4, 7),
+            ]
+        );
+        let found = places("b,data,nvs,1x,,\nc,0x40,nvs,,-");
+        assert_eq!(
+            found,
+            [(Code::InvalidNumber, 1, 12), (Code::SizeMissing, 1, 15), (Code::InvalidNumber, 2, 8),]
+        );
+    }
+
+    #[test]
+    fn the_help_gives_the_word_that_was_meant() {
+        let (_, findings) = rows("a,data,spifs,,4K", &Options::default());
+        assert_eq!(findings[0].message, "`spifs` is not a known subtype of this type");
+        assert_eq!(findings[0].help.as_deref(), Some("write `spiffs`"));
+    }
+
+    #[test]
+    fn bootloader_rows_take_their_place_from_the_options() {
+        let text =
+            "b,bootloader,primary,junk,junk\nr,bootloader,recovery,,\nt,partition_table,primary,,";
+        let (drafts, findings) = rows(text, &Options::default());
+        let codes: Vec<Code> = findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, [Code::BootloaderOffsetUnknown; 3]);
+        assert_eq!(findings[2].help.as_deref(), Some("pass `--primary-bootloader-offset`"));
+        assert_eq!(drafts.iter().flatten().count(), 1);
+
+        let options = Options {
+            primary_bootloader_offset: Some(0x1000),
+            recovery_bootloader_offset: Some(0x20_0000),
+            ..Options::default()
+        };
+        let (drafts, findings) = rows(text, &options);
+        assert_eq!(findings, []);
+        let places: Vec<_> = drafts.iter().flatten().map(|d| (d.offset, d.size)).collect();
+        assert_eq!(
+            places,
+            [(Some(0x1000), 0x7000), (Some(0x20_0000), 0x7000), (Some(0x8000), 0x1000)]
+        );
+    }
+
+    #[test]
+    fn an_empty_subtype_means_undefined_but_not_for_apps() {
+        let (drafts, _) = rows("a,data,,,4K\nb,0x40,,,4K\nc,app,,,4K", &Options::default());
+        let subtypes: Vec<_> = drafts.iter().map(|d| d.as_ref().map(|d| d.subtype)).collect();
+        assert_eq!(subtypes, [Some(6), Some(6), None]);
+    }
+
+    #[test]
+    fn reading_stops_at_the_limit_of_rows_and_says_so() {
+        let (drafts, findings) = rows(&"x,data,nvs,,4K\n".repeat(5000), &Options::default());
+        assert_eq!(drafts.len(), MOST_ROWS);
+        assert_eq!((findings[0].code, findings[0].line), (Code::TooManyRows, Some(1001)));
+        let (_, findings) = rows(&"x,data,nvs,,4K\n".repeat(MOST_ROWS), &Options::default());
+        assert_eq!(findings, []);
+    }
+
+    #[test]
+    fn variables_are_filled_in_before_anything_else() {
+        let options = Options {
+            variables: [("ROW", "nvs,data"), ("SIZE", "0x6000")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..Options::default()
+        };
+        let (drafts, findings) = rows("$ROW,nvs,,${SIZE}\n# $ROW\n$NO,data", &options);
+        assert_eq!(drafts[0].as_ref().unwrap().size, 0x6000);
+        assert_eq!((findings[0].code, findings[0].line), (Code::UnknownVariable, Some(3)));
     }
 }

@@ -101,3 +101,80 @@ fn writable_name(entry: &Entry) -> Result<String, CsvError> {
         && !name.starts_with('\u{feff}');
     if same { Ok(name) } else { Err(CsvError::Name { name }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::partition::{Flags, Kind, Label, Options, read, standard};
+
+    #[test]
+    fn columns_stand_below_each_other_and_everything_is_written_out() {
+        assert_eq!(
+            to_csv(&standard(0x40_0000).unwrap()).unwrap(),
+            "\
+# Partition table: cargo esp-ota partitions check
+# Name,  Type, SubType, Offset,   Size,     Flags
+nvs,     data, nvs,     0x9000,   0x5000,
+otadata, data, ota,     0xe000,   0x2000,
+app0,    app,  ota_0,   0x10000,  0x140000,
+app1,    app,  ota_1,   0x150000, 0x140000,
+spiffs,  data, spiffs,  0x290000, 0x170000,
+"
+        );
+    }
+
+    #[test]
+    fn what_a_csv_cannot_hold_is_refused_and_not_changed() {
+        for name in ["a,b", " a", "#a", "a$b", "a\nb", "\u{feff}a"] {
+            let entry = Entry::new(name, Kind::NVS, 0x9000, 0x3000);
+            let name = name.to_owned();
+            assert_eq!(to_csv(&[entry].into_iter().collect()), Err(CsvError::Name { name }));
+        }
+        let mut entry = Entry::new("x", Kind::NVS, 0x9000, 0x3000);
+        entry.flags = Flags(4);
+        assert!(matches!(to_csv(&[entry].into_iter().collect()), Err(CsvError::Flags { .. })));
+        // Bytes behind the end of the name are not part of it, but part of the row.
+        entry.flags = Flags(0);
+        entry.label = Label(*b"x\0y\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        assert!(matches!(to_csv(&[entry].into_iter().collect()), Err(CsvError::Name { .. })));
+    }
+
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        // Rows in order, as a CSV needs them; types 2 and 3 take their place from the options.
+        let row = (
+            "[a-zA-Z0-9_ .\u{e4}-]{0,20}",
+            any::<u8>(),
+            any::<u8>(),
+            0..0x10_u32,
+            0..0x40_0000_u32,
+            0..4_u32,
+        );
+        prop::collection::vec(row, 0..20).prop_map(|rows| {
+            let mut offset = 0x9000_u32;
+            rows.into_iter()
+                .map(|(name, ty, subtype, gap, size, flags)| {
+                    let ty = if ty == 2 || ty == 3 { 0 } else { ty };
+                    offset = offset.saturating_add(gap);
+                    let name = name.trim();
+                    let mut entry = Entry::new(name, Kind { ty, subtype }, offset, size);
+                    entry.flags = Flags(flags);
+                    offset = offset.saturating_add(size);
+                    entry
+                })
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back_as_the_same_rows(entries in entries()) {
+            let table = Table { entries };
+            let Ok(csv) = to_csv(&table) else { return Ok(()) };
+            let reading = read(csv.as_bytes(), None, &Options::default());
+            prop_assert_eq!(&reading.findings, &[]);
+            prop_assert_eq!(reading.table(), table);
+        }
+    }
+}

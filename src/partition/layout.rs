@@ -52,3 +52,69 @@ fn layout(flash_size: u32, slot: u32, rest: Entry) -> Option<Table> {
         ],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chip::Chip;
+    use crate::partition::{AcceptedBy, Options, check_table};
+
+    fn rows(table: &Table) -> Vec<(String, String, u32, u32)> {
+        let rows = table.entries.iter();
+        rows.map(|e| (e.label.to_string(), e.kind.to_string(), e.offset, e.size)).collect()
+    }
+
+    fn row(name: &str, kind: &str, offset: u32, size: u32) -> (String, String, u32, u32) {
+        (name.to_owned(), kind.to_owned(), offset, size)
+    }
+
+    #[test]
+    fn four_mebibytes_are_laid_out_as_esp32_users_know_it() {
+        assert_eq!(
+            rows(&standard(0x40_0000).unwrap()),
+            [
+                row("nvs", "data/nvs", 0x9000, 0x5000),
+                row("otadata", "data/ota", 0xe000, 0x2000),
+                row("app0", "app/ota_0", 0x10000, 0x14_0000),
+                row("app1", "app/ota_1", 0x15_0000, 0x14_0000),
+                row("spiffs", "data/spiffs", 0x29_0000, 0x17_0000),
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_file_system_the_slots_of_four_mebibytes_are_those_of_arduino() {
+        assert_eq!(
+            rows(&no_filesystem(0x40_0000).unwrap())[2..],
+            [
+                row("app0", "app/ota_0", 0x10000, 0x1f_0000),
+                row("app1", "app/ota_1", 0x20_0000, 0x1f_0000),
+                row("coredump", "data/coredump", 0x3f_0000, 0x1_0000),
+            ]
+        );
+    }
+
+    #[test]
+    fn layouts_of_every_size_pass_the_check_and_fill_the_flash() {
+        for mebibytes in [1, 2, 4, 8, 16, 32, 64, 128] {
+            let flash_size = mebibytes * 0x10_0000;
+            let chip = Some(Chip::Esp32);
+            let options = Options { chip, flash_size: Some(flash_size), ..Options::default() };
+            for table in [standard(flash_size).unwrap(), no_filesystem(flash_size).unwrap()] {
+                let report = check_table(&table, &options);
+                assert_eq!(report.findings, [], "{mebibytes} MiB");
+                let AcceptedBy { esp_idf, espflash, esp_bootloader_esp_idf, ota } =
+                    report.accepted_by;
+                assert!(esp_idf && espflash && esp_bootloader_esp_idf && ota);
+                assert_eq!(table.end(), u64::from(flash_size));
+            }
+        }
+    }
+
+    #[test]
+    fn too_small_a_flash_has_no_layout() {
+        assert_eq!(standard(SMALLEST_FLASH - 1), None);
+        assert_eq!(no_filesystem(0), None);
+        assert!(no_filesystem(u32::MAX).is_some(), "and a large one does not overflow");
+    }
+}

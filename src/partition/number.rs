@@ -4,7 +4,6 @@
 //! disagree on a table: underscores, any Unicode digit, a space before the suffix, `2kk`.
 
 use super::keyword::{self, Words};
-use super::text::strip;
 
 /// Far outside of anything a table can hold, and far inside of what `i128` can. Values are held
 /// to this, so that sums of a few of them cannot overflow either.
@@ -50,7 +49,8 @@ fn limit(value: i128) -> i128 {
 
 /// Python's `int(text, 0)`.
 fn integer(text: &str) -> Option<i128> {
-    let text = strip(text);
+    // Not `strip`: of the white space that Python knows, `int` leaves the ASCII separators alone.
+    let text = text.trim();
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -135,6 +135,7 @@ mod tests {
             ("-1M", -1024 * 1024),
             ("4k", 4096),
             ("4 K", 4096),
+            ("4\u{3000}K", 4096),
             ("2kk", 2 * 1024 * 1024),
             ("0x10K", 0x4000),
             ("4\u{212a}", 4096),
@@ -148,8 +149,29 @@ mod tests {
     #[test]
     fn what_python_refuses_is_refused() {
         for text in [
-            "", "k", "km", "010", "0_1", "_1", "1_", "1__0", "0x", "0x_", "0x__1", "- 1", "--1",
-            "1.5", "1e3", "0b2", "0o8", "0xg", "$SIZE", "1\0", "1G",
+            "",
+            "k",
+            "km",
+            "010",
+            "0_1",
+            "_1",
+            "1_",
+            "1__0",
+            "0x",
+            "0x_",
+            "0x__1",
+            "- 1",
+            "--1",
+            "1.5",
+            "1e3",
+            "0b2",
+            "0o8",
+            "0xg",
+            "$SIZE",
+            "1\0",
+            "1G",
+            "4\x1fK",
+            "1\x1c\u{3000}",
         ] {
             assert_eq!(number(text), None, "{text}");
         }

@@ -212,3 +212,123 @@ impl From<&Table> for Reading {
         Self { file: None, rows: rows.collect(), findings: Vec::new(), source: Source::None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::partition::{SecureBoot, check};
+
+    fn codes(bytes: &[u8]) -> Vec<Code> {
+        read(bytes, None, &Options::default()).findings.iter().map(|f| f.code).collect()
+    }
+
+    #[test]
+    fn files_that_are_no_tables_are_named_for_what_they_are() {
+        let message = |bytes: &[u8]| {
+            let reading = read(bytes, None, &Options::default());
+            assert_eq!(reading.findings[0].code, Code::NotATable);
+            reading.findings[0].message.clone()
+        };
+        assert!(message(&[0xff; 3072]).contains("erased flash"));
+        assert!(message(&[0xeb, 0xeb, 0xff]).contains("without rows"));
+        assert!(message(b"nvs,\xe4").contains("byte 4 is no text"));
+        assert!(message(b"\xff\xfea").contains("UTF-16"));
+    }
+
+    #[test]
+    fn a_file_of_any_size_is_bounded() {
+        assert_eq!(codes(&vec![b'#'; MOST_BYTES]), []);
+        assert_eq!(codes(&vec![b'#'; MOST_BYTES + 1]), [Code::FileTooLarge]);
+    }
+
+    #[test]
+    fn an_empty_file_is_an_empty_csv() {
+        let reading = read(b"", None, &Options::default());
+        assert_eq!((reading.rows.len(), reading.findings.len()), (0, 0));
+    }
+
+    #[test]
+    fn utf_32_little_endian_is_read_and_refused_as_esp_idf_would() {
+        let bytes: Vec<u8> = "\u{feff}nvs,data,nvs,,4K"
+            .chars()
+            .flat_map(|letter| u32::from(letter).to_le_bytes())
+            .collect();
+        let reading = read(&bytes, None, &Options::default());
+        assert_eq!(reading.rows[0].name, "nvs");
+        assert_eq!(reading.findings[0].code, Code::EncodingUnsupported);
+    }
+
+    #[test]
+    fn a_table_with_errors_is_unusable_and_says_where() {
+        let options = Options::default();
+        let reading = read(b"nvs,data,nvs,,0x1000", Some(Path::new("p.csv")), &options);
+        let error = reading.usable_table(&check(&reading, &options)).unwrap_err();
+        assert_eq!(error.exit(), Exit::Project);
+        assert_eq!(error.location().unwrap().to_string(), "p.csv:1:15");
+        assert!(error.to_string().starts_with("cannot use the partition table: the size of `nvs`"));
+        assert!(error.help().is_some());
+    }
+
+    /// Fields that are right, nearly right and wrong.
+    fn field() -> impl Strategy<Value = String> {
+        prop_oneof![
+            prop::sample::select(vec![
+                "",
+                "app",
+                "data",
+                "ota_0",
+                "ota_1",
+                "nvs",
+                "0x40",
+                "bootloader",
+                "primary",
+                "0x9000",
+                "0x10000",
+                "1M",
+                "-4M",
+                "64K",
+                "encrypted",
+                "4G",
+                "$A",
+                "${A",
+                "#",
+                "\"",
+                "partition_table",
+                "0xffffffff",
+                "0xfffff000",
+                "0x99",
+                "tee_0",
+                "99999999999999K",
+            ])
+            .prop_map(str::to_owned),
+            "[ -~\u{e4}\u{2028}\u{212a}\u{ff11}\0\r]{0,8}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_and_no_options_make_reading_or_checking_panic(
+            rows in prop::collection::vec(prop::collection::vec(field(), 0..8), 0..8),
+            flash_size: Option<u32>,
+            table_offset in prop_oneof![Just(0x8000_u32), any::<u32>()],
+            primary: Option<u32>,
+        ) {
+            let text: String = rows.iter().map(|row| row.join(",") + "\n").collect();
+            let options = Options {
+                chip: Some(crate::chip::Chip::Esp32),
+                flash_size,
+                table_offset,
+                primary_bootloader_offset: primary,
+                secure_boot: Some(SecureBoot::V1),
+                variables: [("A".to_owned(), "app,ota_0".to_owned())].into(),
+                ..Options::default()
+            };
+            let report = check(&read(text.as_bytes(), None, &options), &options);
+            let accepted = report.accepted_by;
+            prop_assert!(accepted.esp_idf || !accepted.ota);
+            prop_assert_eq!(accepted.ota, report.worst() != Some(Severity::Error));
+        }
+    }
+}

@@ -181,3 +181,74 @@ fn hex(value: i128) -> String {
     let sign = if value < 0 { "-" } else { "" };
     format!("{sign}{:#x}", value.unsigned_abs())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::partition::{Code, Options, Reading, read};
+
+    fn reading(text: &str) -> Reading {
+        read(text.as_bytes(), None, &Options::default())
+    }
+
+    fn places(text: &str) -> Vec<(u32, u32)> {
+        reading(text).rows.iter().map(|row| (row.entry.offset, row.entry.size)).collect()
+    }
+
+    fn found(text: &str) -> Vec<(Code, Option<usize>)> {
+        reading(text).findings.iter().map(|finding| (finding.code, finding.line)).collect()
+    }
+
+    #[test]
+    fn blank_offsets_follow_the_row_above_aligned_by_type() {
+        assert_eq!(
+            places("a,data,nvs,,0x4001\nb,data,phy,,0x1000\nc,app,ota_0,,1M\nd,0x40,0,,5"),
+            [(0x9000, 0x4001), (0xe000, 0x1000), (0x10000, 0x10_0000), (0x11_0000, 5)]
+        );
+    }
+
+    #[test]
+    fn a_negative_size_is_the_end_of_the_partition() {
+        assert_eq!(places("a,data,nvs,0x9000,-0x10000"), [(0x9000, 0x7000)]);
+        assert_eq!(places("a,data,nvs,,-0x9000"), [(0x9000, 0)]);
+        assert_eq!(found("a,data,nvs,0x9000,-0x8fff"), [(Code::ValueOutOfRange, Some(1))]);
+    }
+
+    #[test]
+    fn rows_below_the_row_above_are_named_with_both_numbers() {
+        let touching = "a,data,nvs,0x9000,0x6000\nb,data,phy,0xf000,0x1000";
+        assert_eq!(found(touching), []);
+        let text = "a,data,nvs,0x9000,0x6001\nb,data,phy,0xf000,0x1000";
+        let finding = &reading(text).findings[0];
+        assert_eq!(finding.code, Code::OffsetBeforePreviousEnd);
+        assert_eq!(finding.message, "`b` begins at 0xf000, but `a` above it ends at 0xf001");
+        assert!(finding.help.as_ref().unwrap().starts_with("write 0x10000 "));
+    }
+
+    #[test]
+    fn the_first_row_begins_behind_the_table() {
+        assert_eq!(found("a,data,nvs,0x9000,0x3000"), []);
+        assert_eq!(found("a,data,nvs,0x8fff,0x3000"), [(Code::OffsetInsideTable, Some(1))]);
+    }
+
+    #[test]
+    fn values_are_held_to_what_flash_can_store() {
+        assert_eq!(found("a,0xff,255,0xfffff000,0xffffffff"), []);
+        for row in [
+            "a,256,0,,1",
+            "a,-1,0,,1",
+            "a,1,256,,1",
+            "a,1,1,0x100000000,1",
+            "a,1,1,,4G",
+            "a,1,1,,4096M",
+        ] {
+            assert_eq!(found(row).len(), 1, "{row}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_not_held_against_those_behind_it() {
+        let text = "a,data,nvs,,x\nb,data,phy,,0x1000\nc,app,ota_0,0x10000,1M\nd,app,ota_1,,1M";
+        assert_eq!(found(text), [(Code::InvalidNumber, Some(1))]);
+        assert_eq!(places(text), [(0x10000, 0x10_0000), (0x11_0000, 0x10_0000)]);
+    }
+}

@@ -32,13 +32,14 @@ pub(crate) fn expand(
     let mut rest: &str = line;
     let mut column: usize = 1;
     let mut done = Expanded::new();
+    let mut braces = true;
     let most = line.chars().count().saturating_add(MOST_ADDED);
 
     while let Some((before, after)) = rest.split_once('$') {
         done.extend(before.chars().zip(column..));
         column = column.saturating_add(before.chars().count());
 
-        let (reference, name) = reference(after);
+        let (reference, name) = reference(after, &mut braces);
         match name.and_then(|name| variables.get(name)) {
             Some(value) => done.extend(value.chars().map(|letter| (letter, column))),
             None => done.extend(std::iter::once('$').chain(reference.chars()).zip(column..)),
@@ -53,14 +54,16 @@ pub(crate) fn expand(
     check(done)
 }
 
-/// What belongs to a reference after its `$`, and the name in it.
-fn reference(after: &str) -> (&str, Option<&str>) {
+/// What belongs to a reference after its `$`, and the name in it. `braces` says whether a closing
+/// brace may still come, so that a line of nothing but `${` is not searched again for each.
+fn reference<'a>(after: &'a str, braces: &mut bool) -> (&'a str, Option<&'a str>) {
     if let Some(inside) = after.strip_prefix('{') {
-        return match inside.split_once('}') {
-            Some((name, rest)) => (after.strip_suffix(rest).unwrap_or(after), Some(name)),
-            // An open brace refers to nothing and hides nothing behind it.
-            None => ("", None),
-        };
+        if *braces && let Some((name, rest)) = inside.split_once('}') {
+            return (after.strip_suffix(rest).unwrap_or(after), Some(name));
+        }
+        // An open brace refers to nothing and hides nothing behind it.
+        *braces = false;
+        return ("", None);
     }
     let end = after.find(|letter| !is_word(letter)).unwrap_or(after.len());
     let name = after.get(..end).unwrap_or_default();

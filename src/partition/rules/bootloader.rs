@@ -80,3 +80,61 @@ fn misplaced(row: &Row, options: &Options, findings: &mut Vec<Finding>) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{GOOD, codes, csv_with};
+    use super::*;
+    use crate::chip::Chip;
+    use crate::partition::{Entry, Table, check_table};
+
+    #[test]
+    fn the_bootloader_lies_below_the_table() {
+        let with = |primary| {
+            let primary_bootloader_offset = Some(primary);
+            codes(&csv_with(GOOD, &Options { primary_bootloader_offset, ..Options::default() }))
+        };
+        assert_eq!(with(0x7fff), []);
+        assert_eq!(with(0x8000), [Code::BootloaderAboveTable]);
+    }
+
+    #[test]
+    fn a_table_cannot_lie_on_the_bootloader_of_the_chip() {
+        let with = |chip, table_offset| {
+            codes(&csv_with(
+                GOOD,
+                &Options { chip: Some(chip), table_offset, ..Options::default() },
+            ))
+            .contains(&Code::OverlapsBootloader)
+        };
+        assert!(with(Chip::Esp32c5, 0x2000));
+        assert!(!with(Chip::Esp32c5, 0x3000));
+        assert!(!with(Chip::Esp32c3, 0x8000));
+    }
+
+    #[test]
+    fn a_partition_on_the_bootloader_is_told_whose_place_that_is() {
+        let with = |chip, offset, size| {
+            let table: Table = [Entry::new("x", Kind::NVS, offset, size)].into_iter().collect();
+            let options = Options { chip, ..Options::default() };
+            codes(&check_table(&table, &options)).contains(&Code::OverlapsBootloader)
+        };
+        assert!(with(Some(Chip::Esp32c3), 0x0, 0x1000));
+        assert!(!with(Some(Chip::Esp32), 0x0, 0x1000), "its bootloader begins at 0x1000");
+        assert!(with(Some(Chip::Esp32), 0x0, 0x1001));
+        assert!(!with(None, 0x1000, 0x1000));
+    }
+
+    #[test]
+    fn a_bootloader_row_stands_where_the_chip_starts_it() {
+        let with = |chip, primary| {
+            let table = format!("b,bootloader,primary,,\n{GOOD}");
+            let primary_bootloader_offset = Some(primary);
+            let options = Options { chip, primary_bootloader_offset, ..Options::default() };
+            codes(&csv_with(&table, &options)).contains(&Code::BootloaderMisplaced)
+        };
+        assert!(!with(Some(Chip::Esp32), 0x1000));
+        assert!(with(Some(Chip::Esp32c3), 0x1000));
+        assert!(!with(None, 0x1000));
+    }
+}

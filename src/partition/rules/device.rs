@@ -103,3 +103,55 @@ fn flags(row: &Row, findings: &mut Vec<Finding>) {
         finding.help("do not rely on that crate to refuse writes to this partition")
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{GOOD, codes, csv, finds};
+    use super::*;
+    use crate::partition::{Options, check, encode, read, standard};
+
+    #[test]
+    fn kinds_without_a_variant_panic() {
+        for row in [
+            "x,0x40,0,,4K,",
+            "x,4,0,,4K,",
+            "x,data,esphttpd,,4K,",
+            "x,data,tee_ota,,0x2000,",
+            "x,data,7,,4K,",
+        ] {
+            let report = csv(&format!("{row}\n{GOOD}"));
+            assert!(report.accepted_by.esp_idf, "{row}");
+            assert!(!report.accepted_by.esp_bootloader_esp_idf, "{row}");
+            assert!(codes(&report).contains(&Code::EspBootloaderPanics), "{row}");
+        }
+        for row in ["x,data,undefined,,4K,", "x,data,littlefs,,4K,", "x,app,test,0x10000,0,"] {
+            assert!(!finds(row, Code::EspBootloaderPanics), "{row}");
+        }
+    }
+
+    #[test]
+    fn a_binary_table_needs_its_digest() {
+        let bytes = encode(&standard(0x40_0000).unwrap()).unwrap();
+        let options = Options::default();
+        let verdict = |bytes: &[u8]| check(&read(bytes, None, &options), &options);
+        assert!(verdict(&bytes).accepted_by.esp_bootloader_esp_idf);
+        let bare = [&bytes[..160], &[0xff; 32]].concat();
+        let report = verdict(&bare);
+        assert!(report.accepted_by.esp_idf && !report.accepted_by.esp_bootloader_esp_idf);
+        assert_eq!(codes(&report), [Code::DigestMissing, Code::EspBootloaderRefuses]);
+    }
+
+    #[test]
+    fn a_single_flag_is_taken_for_the_other() {
+        assert!(finds("x,data,fat,,4K,encrypted", Code::EspBootloaderFlags));
+        assert!(finds("x,data,fat,,4K,readonly", Code::EspBootloaderFlags));
+        assert!(!finds("x,data,fat,,4K,encrypted:readonly", Code::EspBootloaderFlags));
+        assert!(!finds("x,data,fat,,4K,", Code::EspBootloaderFlags));
+    }
+
+    #[test]
+    fn a_name_cut_inside_a_letter_is_not_text_to_it() {
+        assert!(finds("fifteen_letters\u{e4},data,fat,,4K,", Code::EspBootloaderPanics));
+        assert!(!finds("fourteen_lette\u{e4},data,fat,,4K,", Code::EspBootloaderPanics));
+    }
+}

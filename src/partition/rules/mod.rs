@@ -33,7 +33,8 @@ pub fn check(reading: &Reading, options: &Options) -> Report {
     placement::check(rows, options, &mut findings);
     singletons::check(rows, &mut findings);
     bootloader::check(rows, options, &mut findings);
-    let esp_idf = !findings.iter().any(|finding| finding.code.refused_by_esp_idf());
+    let esp_idf = !findings.iter().any(|finding| finding.code.refused_by_esp_idf())
+        && placement::fits_for_esp_idf(rows, options);
 
     // What is missing from a table that could not be read may be in the rows nobody knows of, and
     // what other tools make of it cannot be asked. A check that cannot be made is never a yes.

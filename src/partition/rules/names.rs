@@ -116,3 +116,44 @@ fn line(row: &Row) -> String {
     row.place(Field::Name)
         .map_or_else(String::new, |(line, _)| format!(", the first in line {line}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{GOOD, codes, csv, finds};
+    use super::*;
+
+    #[test]
+    fn a_word_of_another_column_as_a_name_is_a_likely_slip() {
+        assert!(finds("app,data,phy,,4K,", Code::NameIsKeyword));
+        assert!(finds("spiffs,data,fat,,4K,", Code::NameIsKeyword));
+        assert!(finds("factory,0x40,0,,4K,", Code::NameIsKeyword));
+        assert!(!finds("spiffs,data,spiffs,,4K,", Code::NameIsKeyword));
+        assert!(!finds("data,data,phy,,4K,", Code::NameIsKeyword));
+        assert!(!finds("Spiffs,data,fat,,4K,", Code::NameIsKeyword), "words are lower case");
+    }
+
+    #[test]
+    fn sixteen_bytes_are_the_most_a_name_keeps() {
+        assert!(finds("seventeen_letters,data,phy,,4K,", Code::NameTruncated));
+        assert!(!finds("sixteen_letters_,data,phy,,4K,", Code::NameTruncated));
+        assert!(finds("sixteen_letters_,data,phy,,4K,", Code::NameUnterminated));
+        assert!(!finds("fifteen_letters,data,phy,,4K,", Code::NameUnterminated));
+        assert!(finds("a\0b,data,phy,,4K,", Code::NameTruncated), "a zero ends a name");
+        assert!(finds(",data,phy,,4K,", Code::NameEmpty));
+        assert!(finds("n\u{e4}me,data,phy,,4K,", Code::NameNotAscii));
+    }
+
+    #[test]
+    fn names_are_unique_before_and_after_they_are_cut() {
+        let long = "seventeen_letters,data,phy,,4K,\n";
+        let other = csv(&format!("{long}seventeen_letterX,data,fat,,4K,\n{GOOD}"));
+        assert!(other.accepted_by.esp_idf && !other.accepted_by.ota);
+        assert!(codes(&other).contains(&Code::NameCollision));
+        let same = csv(&format!("{long}{long}{GOOD}"));
+        assert!(!same.accepted_by.esp_idf);
+        let finding = same.findings.iter().find(|f| f.code == Code::DuplicateName).unwrap();
+        assert_eq!(finding.line, Some(2));
+        assert!(finding.message.ends_with(", the first in line 1"));
+        assert!(!codes(&same).contains(&Code::NameCollision), "said once");
+    }
+}

@@ -144,3 +144,89 @@ fn nvs(rows: &[Row], findings: &mut Vec<Finding>) {
         Some(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{GOOD, codes, csv, finds};
+    use super::*;
+    use crate::partition::Report;
+
+    /// Slots of the given numbers and sizes, with all else an update needs.
+    fn slots(rows: &[(u8, &str)]) -> Report {
+        let mut text = "nvs,data,nvs,,0x5000,\notadata,data,ota,,0x2000,\n".to_owned();
+        for (at, (index, size)) in rows.iter().enumerate() {
+            text.push_str(&format!("app{at},app,ota_{index},,{size},\n"));
+        }
+        csv(&text)
+    }
+
+    #[test]
+    fn two_to_sixteen_equal_slots_from_ota_0_are_fit() {
+        for count in 2..=16 {
+            let rows: Vec<_> = (0..count).map(|index| (index, "64K")).collect();
+            let report = slots(&rows);
+            assert_eq!(report.findings, [], "{count}");
+            assert!(report.accepted_by.ota);
+        }
+    }
+
+    #[test]
+    fn tables_that_esp_idf_takes_and_no_update_can_use() {
+        let cases: [(&[(u8, &str)], Code); 6] = [
+            (&[], Code::AppMissing),
+            (&[(0, "1M")], Code::TooFewSlots),
+            (&[(0, "1M"), (2, "1M")], Code::SlotGap),
+            (&[(1, "1M"), (2, "1M")], Code::SlotGap),
+            (&[(0, "1M"), (0, "1M")], Code::SlotDuplicate),
+            (&[(0, "1M"), (1, "0x101000")], Code::SlotSizesDiffer),
+        ];
+        for (rows, code) in cases {
+            let report = slots(rows);
+            assert!(report.accepted_by.esp_idf, "{code}");
+            assert!(!report.accepted_by.ota, "{code}");
+            assert!(codes(&report).contains(&code), "{code}");
+        }
+    }
+
+    #[test]
+    fn the_help_gives_the_number_of_the_missing_slot() {
+        let report = slots(&[(0, "1M"), (2, "1M")]);
+        assert_eq!(codes(&report), [Code::SlotGap]);
+        assert_eq!((report.findings[0].line, report.findings[0].column), (Some(4), Some(10)));
+        assert_eq!(report.findings[0].help.as_deref(), Some("write `ota_1`"));
+    }
+
+    #[test]
+    fn without_otadata_no_slot_can_be_chosen() {
+        let text = GOOD.replace("otadata,data,ota", "otadata,data,phy");
+        let report = csv(&text);
+        assert_eq!(codes(&report), [Code::OtadataMissing]);
+        assert!(report.accepted_by.esp_idf && !report.accepted_by.ota);
+    }
+
+    #[test]
+    fn one_factory_app_is_fine_and_two_are_not() {
+        let factory = "f,app,factory,0x220000,64K,\n";
+        assert_eq!(csv(&format!("{GOOD}{factory}")).findings, []);
+        let two = csv(&format!("{GOOD}{factory}g,app,factory,,64K,\n"));
+        assert!(codes(&two).contains(&Code::FactoryDuplicate) && !two.accepted_by.ota);
+    }
+
+    #[test]
+    fn the_agent_needs_a_store_that_it_may_write() {
+        let with = |size: &str| csv(&GOOD.replace("nvs,,0x5000,", size));
+        assert_eq!(codes(&with("nvs,,0x4000,")), []);
+        assert_eq!(codes(&with("nvs,,0x3000,")), [Code::NvsTooSmall]);
+        let readonly = with("nvs,,0x5000,readonly");
+        assert!(codes(&readonly).contains(&Code::NvsMissing));
+        assert!(readonly.accepted_by.ota, "other agents may keep their state elsewhere");
+    }
+
+    #[test]
+    fn what_a_broken_row_may_have_been_is_not_reported_missing() {
+        let report = csv("otadata,data,ota,,x,\n");
+        assert_eq!(codes(&report), [Code::InvalidNumber]);
+        assert!(!finds("x,data,phy,,y,", Code::TooFewSlots));
+        assert!(!report.accepted_by.ota);
+    }
+}

@@ -148,3 +148,101 @@ fn size(row: &Row, findings: &mut Vec<Finding>) {
 fn is_multiple(value: u32, of: u32) -> bool {
     value.checked_rem(of) == Some(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{GOOD, codes, csv, csv_with, finds};
+    use super::*;
+    use crate::partition::{Entry, Table, check, check_table, read};
+
+    #[test]
+    fn the_good_table_has_no_findings() {
+        assert_eq!(csv(GOOD).findings, []);
+    }
+
+    #[test]
+    fn apps_begin_at_multiples_of_64_kib_and_data_at_sectors() {
+        let app = |offset| csv(&format!("x,app,factory,{offset},0x1000,\n"));
+        assert!(!codes(&app("0x10000")).contains(&Code::OffsetMisaligned));
+        assert!(codes(&app("0x11000")).contains(&Code::OffsetMisaligned));
+        let finding = &app("0x11000").findings[0];
+        assert_eq!(finding.help.as_deref(), Some("write 0x20000, or leave the offset empty"));
+        assert!(finds("x,data,phy,0x9004,0x1000,", Code::OffsetMisaligned));
+        assert!(!finds("x,data,phy,0xa000,0x1000,", Code::OffsetMisaligned));
+    }
+
+    #[test]
+    fn app_sizes_are_sectors_or_with_secure_boot_v1_blocks() {
+        let found = |size, secure_boot| {
+            let options = Options { secure_boot, ..Options::default() };
+            let table = format!("x,app,factory,0x10000,{size},");
+            codes(&csv_with(&table, &options)).contains(&Code::SizeMisaligned)
+        };
+        assert!(!found("0x1000", None) && found("0x1001", None));
+        assert!(!found("0x1000", Some(SecureBoot::V2)) && found("0x0fff", Some(SecureBoot::V2)));
+        assert!(!found("0x10000", Some(SecureBoot::V1)) && found("0x1000", Some(SecureBoot::V1)));
+    }
+
+    #[test]
+    fn data_of_part_of_a_sector_is_a_warning_that_esp_idf_does_not_give() {
+        assert!(finds("x,data,phy,,0x1001,", Code::DataSizeMisaligned));
+        assert!(!finds("x,data,phy,,0x1000,", Code::DataSizeMisaligned));
+        assert!(!Code::DataSizeMisaligned.refused_by_esp_idf());
+    }
+
+    #[test]
+    fn what_is_always_written_cannot_be_readonly() {
+        assert!(finds("x,data,coredump,,0x1000,readonly", Code::ReadonlyNotAllowed));
+        assert!(finds("x,data,ota,,0x2000,readonly", Code::ReadonlyNotAllowed));
+        assert!(!finds("x,data,coredump,,0x1000,encrypted", Code::ReadonlyNotAllowed));
+        assert!(!finds("x,data,fat,,0x1000,readonly", Code::ReadonlyNotAllowed));
+        assert!(finds("x,app,factory,0x10000,0,readonly", Code::AppReadonly));
+    }
+
+    #[test]
+    fn an_nvs_below_three_pages_is_for_reading_only() {
+        assert!(finds("x,data,nvs,,0x2fff,", Code::NvsNeedsReadonly));
+        assert!(!finds("x,data,nvs,,0x3000,", Code::NvsNeedsReadonly));
+        assert!(!finds("x,data,nvs,,0x1000,readonly", Code::NvsNeedsReadonly));
+        assert!(finds("x,data,nvs_keys,,0x2000,", Code::NvsKeysSize));
+        assert!(!finds("x,data,nvs_keys,,0x1000,", Code::NvsKeysSize));
+    }
+
+    #[test]
+    fn partitions_have_bytes_and_apps_at_most_16_mib() {
+        assert!(finds("x,data,phy,,0,", Code::EmptyPartition));
+        assert!(!finds("x,data,phy,,1,", Code::EmptyPartition));
+        assert!(codes(&csv("x,app,factory,,0x1001000,")).contains(&Code::AppTooLarge));
+        assert!(!codes(&csv("x,app,factory,,16M,")).contains(&Code::AppTooLarge));
+    }
+
+    #[test]
+    fn too_many_rows_are_refused_in_a_csv_and_useless_in_a_binary_table() {
+        let table = |count: usize| -> String {
+            (0..count).map(|row| format!("p{row},data,phy,,4K,\n")).collect()
+        };
+        assert!(csv(&table(94)).accepted_by.esp_idf);
+        let report = csv(&table(95));
+        assert!(!report.accepted_by.esp_idf);
+        let finding = report.findings.iter().find(|f| f.code == Code::TooManyRows).unwrap();
+        assert_eq!(finding.line, Some(95));
+
+        // gen_esp32part.py converts such a binary table to CSV without objection.
+        let mut bytes = Vec::new();
+        for row in 0..95_u8 {
+            bytes.extend([0xaa, 0x50, 1, 1]);
+            bytes.extend((0x9000 + u32::from(row) * 0x1000).to_le_bytes());
+            bytes.extend(0x1000_u32.to_le_bytes());
+            bytes.extend(format!("p{row:015}").bytes());
+            bytes.extend([0; 4]);
+        }
+        bytes.extend([0xff; 32]);
+        let options = Options::default();
+        let report = check(&read(&bytes, None, &options), &options);
+        assert!(report.accepted_by.esp_idf && !report.accepted_by.ota);
+        assert!(codes(&report).contains(&Code::TableTooLong));
+
+        let rows = (0..95).map(|_| Entry::new("x", Kind::NVS, 0, 0)).collect::<Table>();
+        assert!(codes(&check_table(&rows, &options)).contains(&Code::TooManyRows));
+    }
+}

@@ -39,3 +39,27 @@ fn size_of(row: &Row, code: Code, findings: &mut Vec<Finding>) {
             .push(row.finding(Field::Size, code, message).help(format!("write {OTADATA_SIZE:#x}")));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::finds;
+    use super::*;
+
+    #[test]
+    fn otadata_is_one_partition_of_two_sectors() {
+        // `GOOD` has one already.
+        assert!(finds("x,data,ota,,0x2000,", Code::OtadataDuplicate));
+        assert!(finds("x,data,ota,,0x1000,", Code::OtadataSize));
+        assert!(finds("x,data,ota,,0x2001,", Code::OtadataSize));
+        assert!(!finds("x,data,phy,,0x1000,", Code::OtadataSize));
+    }
+
+    #[test]
+    fn the_same_holds_for_the_tee() {
+        assert!(!finds("x,data,tee_ota,,0x2000,", Code::TeeOtadataSize));
+        assert!(finds("x,data,tee_ota,,0x3000,", Code::TeeOtadataSize));
+        assert!(!finds("x,data,tee_ota,,0x2000,", Code::TeeOtadataDuplicate));
+        let two = "x,data,tee_ota,,0x2000,\ny,data,0x90,,0x2000,";
+        assert!(finds(two, Code::TeeOtadataDuplicate));
+    }
+}
