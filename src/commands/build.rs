@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, ca, context, partitions};
 use crate::agent::image::ImageError;
-use crate::config::{Overrides, Project};
+use crate::config::{Overrides, Project, source};
 use crate::error::{Exit, Explained, Failure};
 use crate::image;
 use crate::output::{Paint, Report, Tone};
@@ -17,6 +17,8 @@ use crate::partition::Table;
 
 /// An ELF file with all debug information of a large firmware.
 const LARGEST_ELF: u64 = 512 * 1024 * 1024;
+/// The generated settings have half a kilobyte.
+const LARGEST_SETTINGS: u64 = 1024 * 1024;
 /// The TUF root that the firmware embeds.
 pub(super) const ROOT_FILE: &str = "trust/root.json";
 /// Metadata of TUF roots has a few kilobytes.
@@ -166,6 +168,10 @@ pub(super) fn build(
     tuf_root(project)?;
     let (table, _) = partitions::project_table(project)?;
     ca::check_embedded(project, context.now())?;
+    if let Some((file, text)) = stale_settings(project)? {
+        context.output.status(format_args!("`{}` follows `esp-ota.toml`", file.display()));
+        context::write(&file, text.as_bytes())?;
+    }
     let elf = match elf {
         Some(elf) => elf.to_owned(),
         None => cargo_build(context, project, cargo_arguments)?,
@@ -183,6 +189,19 @@ pub(super) fn build(
     });
     context::write(&file, &image)?;
     Ok(Built { image, file, version, smallest_slot })
+}
+
+/// The generated settings of the firmware, where they are there and do not say what `esp-ota.toml`
+/// says now: the file and what belongs into it. A file without our header is somebody's own.
+pub(super) fn stale_settings(project: &Project) -> Result<Option<(PathBuf, String)>, Failure> {
+    let file = project.path(Path::new(source::FILE));
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let found = context::read(&file, LARGEST_SETTINGS)?;
+    let wanted = source::rust(project);
+    let is_ours = found.starts_with(source::HEADER.as_bytes());
+    Ok((is_ours && found != wanted.as_bytes()).then_some((file, wanted)))
 }
 
 /// A version in a file name: whatever a firmware calls itself, it stays in its folder.

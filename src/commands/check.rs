@@ -58,6 +58,7 @@ impl Check {
             line("partitions", partition_table(&project)),
             line("roots", roots(context, &project)),
             line("embedded-roots", embedded(context, &project)),
+            line("settings", settings(&project)),
             line("agent", agent_drift(&project)),
             line("repository", repository(context, &project)),
         ];
@@ -116,6 +117,16 @@ fn roots(context: &Context, project: &Project) -> Checked {
 fn embedded(context: &Context, project: &Project) -> Checked {
     let roots = ca::check_embedded(project, context.now())?;
     ok(format!("{} files hold {} roots", project.embed.value.len(), roots.len()))
+}
+
+fn settings(project: &Project) -> Checked {
+    match build::stale_settings(project)? {
+        None => ok("the firmware is built with the settings of `esp-ota.toml`"),
+        Some((file, _)) => Ok((
+            Outcome::Warning,
+            format!("`{}` is older than `esp-ota.toml`; `build` rewrites it", file.display()),
+        )),
+    }
 }
 
 fn agent_drift(project: &Project) -> Checked {

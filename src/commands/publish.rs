@@ -54,6 +54,16 @@ pub enum PublishError {
         /// Why.
         source: ImageError,
     },
+    /// The file is shorter than the image that its header begins.
+    #[error("`{}` ends after {size} of {image} bytes", file.display())]
+    Truncated {
+        /// The file.
+        file: PathBuf,
+        /// Bytes of the file.
+        size: u32,
+        /// Bytes of the image.
+        image: u32,
+    },
     /// There are bytes behind the image.
     #[error("`{}` has {extra} bytes behind the image: it is a merged or padded file", file.display())]
     Trailing {
@@ -98,6 +108,7 @@ impl Explained for PublishError {
             // Bytes that do not match their own digest were changed by somebody or something.
             Self::Image { source: ImageError::Checksum | ImageError::Digest, .. } => Exit::Trust,
             Self::Image { .. }
+            | Self::Truncated { .. }
             | Self::Trailing { .. }
             | Self::TooLarge { .. }
             | Self::Version { .. }
@@ -108,7 +119,7 @@ impl Explained for PublishError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Image { .. } | Self::Trailing { .. } => {
+            Self::Image { .. } | Self::Truncated { .. } | Self::Trailing { .. } => {
                 Some("make the image with `cargo esp-ota build`".into())
             }
             Self::TooLarge { .. } => Some("make the program smaller or the slots larger".into()),
@@ -124,6 +135,7 @@ impl Explained for PublishError {
     fn location(&self) -> Option<Location> {
         match self {
             Self::Image { file, .. }
+            | Self::Truncated { file, .. }
             | Self::Trailing { file, .. }
             | Self::TooLarge { file, .. } => {
                 Some(Location { file: file.clone(), line: None, column: None })
@@ -270,8 +282,12 @@ fn inspect(
     file: &Path,
     bytes: &[u8],
 ) -> Result<ImageInfo, PublishError> {
-    let info = image::read(bytes, Some(project.chip.value))
-        .map_err(|source| PublishError::Image { file: file.to_owned(), source })?;
+    let info = image::read(bytes, Some(project.chip.value)).map_err(|source| match source {
+        ImageError::Length { image, partition: size } => {
+            PublishError::Truncated { file: file.to_owned(), size, image }
+        }
+        source => PublishError::Image { file: file.to_owned(), source },
+    })?;
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     match size.checked_sub(u64::from(info.len)) {
         Some(0) => {}

@@ -125,7 +125,7 @@ impl Serve {
             tokio::select! {
                 // First: Ctrl-C is listened for before anybody can read that the server is up.
                 biased;
-                interrupted = tokio::signal::ctrl_c() => interrupted.map_err(ContextError::Runtime)?,
+                heard = tokio::signal::ctrl_c() => heard.map_err(ContextError::Runtime)?,
                 Err(failure) = announced => return Err(failure),
             }
             server.shutdown().await;

@@ -7,6 +7,7 @@ mod error;
 mod name;
 mod raw;
 mod resolve;
+pub mod source;
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +39,7 @@ pub struct Overrides {
     #[arg(long, value_name = "FILE")]
     pub partitions: Option<PathBuf>,
     /// URL that devices read releases from
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = https_url)]
     pub url: Option<String>,
     /// Where releases are written to, such as `dir:dist`
     #[arg(long, value_name = "STORE")]
@@ -104,6 +105,12 @@ impl Project {
         resolve::resolve(file, raw, &Layers { overrides, environment })
     }
 
+    /// The project that `text` describes, with nothing above it: no flags, no environment.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let layers = Layers { overrides: &Overrides::default(), environment: &|_| None };
+        resolve::resolve(file.to_owned(), raw::parse(file, text)?, &layers)
+    }
+
     /// A path from `esp-ota.toml`, as seen from where the command runs.
     pub fn path(&self, relative: &Path) -> PathBuf {
         self.folder.join(relative)
@@ -131,6 +138,19 @@ impl Project {
             line("release.channel", &self.channel.value, &self.channel.origin),
             line("report.url", &optional(&self.report_url.value), &self.report_url.origin),
         ]
+    }
+}
+
+/// Takes a URL from the command line.
+///
+/// # Errors
+///
+/// Whatever is not HTTPS, or could not be written into `esp-ota.toml` and firmware as it is.
+pub fn https_url(text: &str) -> Result<String, &'static str> {
+    if resolve::is_https(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("write `https://host/path`, without user, query or fragment")
     }
 }
 

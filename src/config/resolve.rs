@@ -126,8 +126,9 @@ pub(super) fn resolve(
     })
 }
 
-/// Whether devices could be given this URL: HTTPS with a host, no user, query or fragment.
-fn is_https(url: &str) -> bool {
+/// Whether devices could be given this URL: HTTPS with a host, no user, query or fragment, and no
+/// character that would need escaping in TOML, Rust or an HTTP request.
+pub(super) fn is_https(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("https://") else { return false };
     let host = rest.split('/').next().unwrap_or_default();
     !host.is_empty()

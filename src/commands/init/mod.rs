@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::build::ROOT_FILE;
 use super::{Context, ContextError, context, keys};
 use crate::chip::Chip;
 use crate::config::{self, Name, Overrides, Project};
@@ -33,7 +34,7 @@ pub struct Init {
     #[arg(long, value_name = "NAME")]
     product: Option<Name>,
     /// URL that devices read releases from; can be set later in `esp-ota.toml`
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = config::https_url)]
     url: Option<String>,
     /// PEM file with the root certificate to pin; `ca add` pins more
     #[arg(long, value_name = "FILE")]
@@ -102,13 +103,13 @@ impl Explained for InitError {
 
 /// What a project is made of.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) chip: Chip,
-    pub(super) flash_size: FlashSize,
-    pub(super) product: Name,
-    pub(super) url: Option<String>,
-    pub(super) roots: Vec<PinnedRoot>,
-    pub(super) has_filesystem: bool,
+struct Plan {
+    chip: Chip,
+    flash_size: FlashSize,
+    product: Name,
+    url: Option<String>,
+    roots: Vec<PinnedRoot>,
+    has_filesystem: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,7 +126,7 @@ struct InitReport {
 }
 
 impl Init {
-    /// Writes the project and makes its keys.
+    /// Makes keys and writes the project. Whatever can be refused is refused before that.
     pub fn run(self, context: &Context) -> Result<Exit, Failure> {
         let product = match self.product {
             Some(product) => product,
@@ -143,18 +144,27 @@ impl Init {
             roots,
             has_filesystem: !self.no_filesystem,
         };
-        let (files, firmware) = write(&self.dir, &plan)?;
-        let project = project(&self.dir)?;
+        let firmware = !self.dir.join("Cargo.toml").exists();
+        let mut files = files(&plan, firmware)?;
+        let root = (!self.no_keys).then_some(Path::new(ROOT_FILE));
+        let paths = files.iter().map(|(path, _)| path.as_path());
+        refuse_existing(&self.dir, paths.chain(root))?;
         let keys = if self.no_keys {
             None
         } else {
-            Some(keys::new(&context.configuration_folder()?, &project, context.now())?)
+            let configuration = context.configuration_folder()?;
+            let (folder, root) = keys::make(&configuration, &plan.product, context.now())?;
+            files.push((ROOT_FILE.into(), root));
+            Some(folder)
         };
+        for (path, bytes) in &files {
+            context::write(&self.dir.join(path), bytes)?;
+        }
         let report = InitReport {
             folder: self.dir.clone(),
             product: plan.product.to_string(),
             chip: plan.chip,
-            files,
+            files: files.into_iter().map(|(path, _)| path).collect(),
             firmware,
             keys,
             pinned: plan.roots.len(),
@@ -164,7 +174,7 @@ impl Init {
     }
 }
 
-/// Reads the project that was just written. The surroundings must not change what it says.
+/// Reads a project that was just written. The surroundings must not change what it says.
 pub(super) fn project(folder: &Path) -> Result<Project, Failure> {
     let file = folder.join(config::FILE);
     Ok(Project::load(Some(&file), folder, &Overrides::default(), &|_| None)?)
@@ -178,29 +188,26 @@ fn folder_name(folder: &Path) -> Result<Name, Failure> {
     Ok(name.parse().map_err(|_| InitError::NoProduct(name))?)
 }
 
-/// Writes every file, or none where one exists. Tells whether a firmware was among them: a folder
-/// with a `Cargo.toml` has one of its own.
-pub(super) fn write(folder: &Path, plan: &Plan) -> Result<(Vec<PathBuf>, bool), Failure> {
+/// Every file but the TUF root. A folder with a `Cargo.toml` has a firmware of its own.
+fn files(plan: &Plan, with_firmware: bool) -> Result<Vec<(PathBuf, Vec<u8>)>, Failure> {
     if !plan.chip.has_wifi() {
         return Err(InitError::NoWifi(plan.chip).into());
     }
-    let is_new = !folder.join("Cargo.toml").exists();
     let mut files = project_files(plan)?;
-    if is_new {
+    if with_firmware {
         files.extend(firmware_files(&Values { chip: plan.chip, product: &plan.product })?);
     }
-    let exists = |(path, _): &(PathBuf, String)| {
-        let file = folder.join(path);
-        file.symlink_metadata().is_ok().then_some(file)
-    };
-    let in_the_way: Vec<PathBuf> = files.iter().filter_map(exists).collect();
-    if !in_the_way.is_empty() {
-        return Err(InitError::Exists(in_the_way).into());
-    }
-    for (path, text) in &files {
-        context::write(&folder.join(path), text.as_bytes())?;
-    }
-    Ok((files.into_iter().map(|(path, _)| path).collect(), is_new))
+    Ok(files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect())
+}
+
+/// Refuses a folder in which one of these files exists, and names all that do.
+fn refuse_existing<'a>(
+    folder: &Path,
+    files: impl Iterator<Item = &'a Path>,
+) -> Result<(), InitError> {
+    let files = files.map(|path| folder.join(path));
+    let in_the_way: Vec<PathBuf> = files.filter(|file| file.symlink_metadata().is_ok()).collect();
+    if in_the_way.is_empty() { Ok(()) } else { Err(InitError::Exists(in_the_way)) }
 }
 
 /// The files that belong to this tool, whatever the firmware is.
@@ -213,11 +220,13 @@ fn project_files(plan: &Plan) -> Result<Vec<(PathBuf, String)>, Failure> {
     };
     let table = table.ok_or(InitError::NoTable(plan.flash_size))?;
     let table = partition::to_csv(&table).map_err(InitError::Table)?;
+    let settings = project_file(plan);
+    let project = Project::parse(Path::new(config::FILE), &settings)?;
     let mut files = vec![
-        (config::FILE.into(), project_file(plan)),
+        (config::FILE.into(), settings),
+        (config::source::FILE.into(), config::source::rust(&project)),
         ("partitions.csv".into(), table),
         ("src/roots.rs".into(), source::rust(&plan.roots)),
-        ("src/ota_config.rs".into(), config_source(plan)),
     ];
     if !plan.roots.is_empty() {
         files.push(("certs/root.pem".into(), plan.roots.iter().map(source::pem).collect()));
@@ -253,38 +262,13 @@ fn project_file(plan: &Plan) -> String {
     )
 }
 
-/// `src/ota_config.rs`: what the firmware is told at build time.
-fn config_source(plan: &Plan) -> String {
-    let url = match &plan.url {
-        Some(url) => format!("Some(\"{url}\")"),
-        None => "None".into(),
-    };
-    format!(
-        "//! Written by `cargo esp-ota init` from `esp-ota.toml`.\n\
-         \n\
-         /// What this firmware is a version of.\n\
-         pub const PRODUCT: &str = \"{}\";\n\
-         /// The channel it follows unless its settings say otherwise.\n\
-         pub const CHANNEL: &str = \"stable\";\n\
-         /// The chip, as release metadata names it.\n\
-         pub const CHIP: &str = \"{}\";\n\
-         /// The chip, as image headers number it (`esp_chip_id_t`).\n\
-         pub const CHIP_ID: u16 = {:#06x};\n\
-         /// Where releases are, unless its settings say otherwise.\n\
-         pub const URL: Option<&str> = {url};\n",
-        plan.product,
-        plan.chip,
-        plan.chip.image_id(),
-    )
-}
-
 fn next_steps(folder: &Path, plan: &Plan, no_keys: bool) -> Vec<String> {
     let mut steps = Vec::new();
     if folder != Path::new(".") {
         steps.push(format!("cd {}", folder.display()));
     }
     if plan.url.is_none() {
-        steps.push("set `url` in `esp-ota.toml` and `src/ota_config.rs`".into());
+        steps.push("set `url` in `esp-ota.toml`".into());
     }
     if plan.roots.is_empty() {
         steps.push("cargo esp-ota ca add ROOT.pem".into());
