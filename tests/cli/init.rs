@@ -1,0 +1,185 @@
+//! `init`.
+
+use crate::certificates;
+use crate::harness::Project;
+use crate::material;
+use crate::shape::{Failed, Init};
+
+#[test]
+fn an_empty_folder_becomes_a_project_that_passes_its_own_check() {
+    let project = Project::new().file("root.pem", material::bench_root());
+    project
+        .run(["init", "thermostat", "--url", "https://updates.test/t", "--root-ca", "root.pem"])
+        .exits(0)
+        .stdout(
+            "project thermostat for esp32c3 in `thermostat`\n  \
+             esp-ota.toml\n  src/ota_config.rs\n  partitions.csv\n  src/roots.rs\n  \
+             certs/root.pem\n  Cargo.toml\n  README.md\n  .cargo/config.toml\n  .gitignore\n  \
+             .rustfmt.toml\n  build.rs\n  src/main.rs\n  src/platform.rs\n  \
+             rust-toolchain.toml\n  trust/root.json\n  src/ota/: the update agent, 26 files\n\
+             signing keys in [ROOT]/configuration/esp-ota/keys/thermostat: keep a copy\n\
+             next:\n  cd thermostat\n  cargo esp-ota build\n  cargo esp-ota publish\n",
+        )
+        .stderr("");
+    project
+        .run(["--config", "thermostat/esp-ota.toml", "check"])
+        .exits(0)
+        .stdout_is(|text| {
+            text.lines().all(|line| line.contains(": ok: ") || line.contains(": skipped: "))
+        })
+        .stderr("");
+}
+
+#[test]
+fn in_json_every_file_is_named_and_is_there() {
+    let project = Project::new();
+    let mut files = Vec::new();
+    project
+        .run(["init", "--product", "kettle", "--chip", "esp32s3", "--format", "json"])
+        .exits(0)
+        .json(|report: Init| {
+            assert_eq!((report.command.as_str(), report.chip.as_str()), ("init", "esp32s3"));
+            assert!(report.firmware);
+            assert_eq!(report.pinned, 0);
+            assert!(report.keys.is_some());
+            assert!(report.next.contains(&"cargo esp-ota ca add ROOT.pem".to_owned()));
+            files = report.files;
+        })
+        .stderr("");
+    for file in files {
+        assert!(project.path(&file).is_file(), "{file}");
+    }
+    let text = project.read("esp-ota.toml");
+    assert!(text.contains("chip = \"esp32s3\"\n"), "{text}");
+}
+
+#[test]
+fn without_keys_none_are_made_and_build_says_which_command_makes_them() {
+    let project = Project::new().file("a.elf", material::elf("1.0.0"));
+    project
+        .run(["init", "--product", "kettle", "--no-keys"])
+        .exits(0)
+        .stdout_is(|text| text.contains("  cargo esp-ota keys new\n") && !text.contains("signing"))
+        .stderr("");
+    assert!(!project.around("configuration/esp-ota").exists());
+    project
+        .run(["build", "--elf", "a.elf"])
+        .exits(3)
+        .stdout("")
+        .stderr(
+            "error: there is no `trust/root.json`: the firmware could not verify any release\n  \
+             help: make signing keys with `cargo esp-ota keys new`\n",
+        )
+        .wrote_nothing();
+}
+
+#[test]
+fn a_cargo_project_keeps_its_firmware_and_gets_the_host_side() {
+    let manifest = "[package]\nname = \"mine\"\nversion = \"0.3.0\"\nedition = \"2024\"\n";
+    let project = Project::new().file("Cargo.toml", manifest).file("src/main.rs", "fn main() {}\n");
+    project
+        .run(["init", "--product", "mine", "--no-keys"])
+        .exits(0)
+        .stdout_is(|text| text.contains("  the firmware is yours: only the host side was added\n"))
+        .stderr("")
+        .changed(&["esp-ota.toml", "partitions.csv", "src/ota_config.rs", "src/roots.rs"]);
+    assert_eq!(project.read("Cargo.toml"), manifest);
+    assert_eq!(project.read("src/main.rs"), "fn main() {}\n");
+}
+
+#[test]
+fn files_in_the_way_are_all_named_and_none_is_touched() {
+    Project::new()
+        .file("partitions.csv", "mine\n")
+        .file("src/main.rs", "fn main() {}\n")
+        .file("trust/root.json", "{}")
+        .run(["init", "--product", "kettle"])
+        .exits(1)
+        .stdout("")
+        .stderr(
+            "error: these files exist already: `./partitions.csv`, `./src/main.rs`, \
+             `./trust/root.json`\n  \
+             help: move them away, or choose another folder\n",
+        )
+        .wrote_nothing();
+}
+
+#[test]
+fn what_cannot_become_a_project_leaves_nothing_behind() {
+    let inside_git = Project::new();
+    std::fs::create_dir(inside_git.around(".git")).unwrap();
+    let cases: [(Project, &[&str], i32, &str); 7] = [
+        (
+            Project::new(),
+            &["init", "Not A Name"],
+            2,
+            "error: the folder's name `Not A Name` is no product name\n  \
+             help: pass `--product NAME`\n",
+        ),
+        (
+            Project::new(),
+            &["init", "a", "--chip", "esp32h2"],
+            2,
+            "error: `esp32h2` has no Wi-Fi, which the firmware would update over\n  \
+             help: choose another chip with `--chip`\n",
+        ),
+        (
+            Project::new(),
+            &["init", "a", "--url", "http://updates.test"],
+            2,
+            "error: invalid value 'http://updates.test' for '--url <URL>': write \
+             `https://host/path`, without user, query or fragment\n\n\
+             For more information, try '--help'.\n",
+        ),
+        (
+            Project::new().file("root.pem", certificates::expired("Old Root")),
+            &["init", "a", "--root-ca", "root.pem"],
+            6,
+            "error: `CN=Old Root` in `root.pem` cannot be a pinned root\n  \
+             caused by: it ended on [TIME], and it is [TIME]\n  \
+             help: pin the root that replaces it with `cargo esp-ota ca add FILE`, and publish a \
+             release that carries it\n",
+        ),
+        (
+            Project::new().env("XDG_CONFIG_HOME", "").env("HOME", "").env("APPDATA", ""),
+            &["init", "a"],
+            3,
+            "error: the environment names no home folder\n  \
+             help: set `HOME`, or `XDG_CONFIG_HOME` to an absolute path\n",
+        ),
+        (
+            inside_git,
+            &["init", "a"],
+            1,
+            "error: `[ROOT]/configuration/esp-ota/keys/a/root.pem` lies in the git work tree \
+             `[ROOT]`, which does not ignore it\n  \
+             help: let git ignore `[ROOT]/configuration/esp-ota/keys/a/root.pem`, or set \
+             `XDG_CONFIG_HOME` to a folder outside `[ROOT]`\n",
+        ),
+        (
+            Project::new().file("file", "in the way"),
+            &["init", "file/a", "--no-keys"],
+            5,
+            "error: `file/a/esp-ota.toml` could not be written\n  \
+             caused by: [SYSTEM]\n  \
+             help: check the path, and that you may write there; the disk may be full\n",
+        ),
+    ];
+    for (project, arguments, code, stderr) in cases {
+        project
+            .run(arguments.iter().copied())
+            .exits(code)
+            .stdout("")
+            .stderr(stderr)
+            .wrote_nothing();
+        if code != 2 {
+            // clap words usage errors for people; the other formats have ours, tested in `usage`.
+            project
+                .run(arguments.iter().copied().chain(["--format", "json"]))
+                .exits(code)
+                .json(|failed: Failed| assert_eq!(failed.command, "init"))
+                .stderr(stderr)
+                .wrote_nothing();
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The command line from end to end: the real program, in throw-away projects.
+//!
+//! One binary, so that the suite links once; one module per command. What every command owes to
+//! every user (bad input, formats, colour) is in `contract` and `bad_input`.
+
+#![cfg(test)]
+#![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+
+mod bad_input;
+mod build;
+mod ca;
+mod certificates;
+mod check;
+mod completions;
+mod contract;
+mod demo;
+mod harness;
+mod init;
+mod keys;
+mod material;
+mod partitions;
+mod publish;
+mod redact;
+mod serve;
+mod shape;
+mod slots;
+mod usage;

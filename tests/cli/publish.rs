@@ -1,0 +1,405 @@
+//! `publish`.
+
+use std::fs;
+
+use crate::harness::Project;
+use crate::material;
+use crate::shape::{Failed, Publish};
+
+/// A project with an image to publish.
+fn project() -> Project {
+    Project::made().file("a.bin", material::image("1.1.0"))
+}
+
+/// The same, with that image published.
+fn published() -> Project {
+    let project = project();
+    project.run(["publish", "a.bin", "-q"]).exits(0).stderr("");
+    project
+}
+
+const FIRST: [&str; 7] = [
+    "dist/esp32c3/firmware.bin",
+    "dist/metadata/1.root.json",
+    "dist/metadata/1.snapshot.json",
+    "dist/metadata/1.targets.json",
+    "dist/metadata/staged",
+    "dist/metadata/timestamp.json",
+    "dist/targets/[SHA-256].thermostat-esp32c3-1.1.0.bin",
+];
+
+#[test]
+fn a_release_is_signed_rehearsed_and_live() {
+    let project = project();
+    let size = fs::metadata(project.path("a.bin")).unwrap().len();
+    project
+        .run(["publish", "a.bin"])
+        .exits(0)
+        .stdout_is(|text| {
+            let expected = format!(
+                "published thermostat 1.1.0 for esp32c3 to `stable` in dir:dist\n  \
+                 {size} bytes, SHA-256 [SHA-256]\n  \
+                 rehearsed: the agent installed it into ota_1 with "
+            );
+            text.starts_with(&expected)
+                && text.ends_with("  plain copy at `esp32c3/firmware.bin`\n")
+        })
+        .stderr("staged; rehearsing with the device's own agent\n")
+        .changed(&FIRST);
+    assert_eq!(
+        fs::read(project.path("dist/esp32c3/firmware.bin")).unwrap(),
+        fs::read(project.path("a.bin")).unwrap()
+    );
+}
+
+#[test]
+fn in_json_the_rehearsal_is_told() {
+    project()
+        .run(["publish", "a.bin", "--store", "dir:out", "--channel", "beta", "--format", "json"])
+        .exits(0)
+        .json(|report: Publish| {
+            assert_eq!(report.command, "publish");
+            assert_eq!((report.channel.as_str(), report.store.as_str()), ("beta", "dir:out"));
+            assert_eq!((report.product.as_str(), report.version.as_str()), ("thermostat", "1.1.0"));
+            assert!(report.published && report.rehearsed_with_own_agent);
+            let rehearsed = report.rehearsed.unwrap();
+            assert!(rehearsed.slot == 1 && rehearsed.flash_operations > 0);
+            assert_eq!(report.sha256.len(), 64);
+        })
+        .stderr("staged; rehearsing with the device's own agent\n");
+}
+
+#[test]
+fn the_same_bytes_again_change_nothing() {
+    let project = published();
+    project
+        .run(["publish", "a.bin"])
+        .exits(0)
+        .stdout("thermostat 1.1.0 for esp32c3 is published already in dir:dist\n")
+        .stderr("")
+        .wrote_nothing();
+    project
+        .run(["publish", "a.bin", "--format", "json"])
+        .exits(0)
+        .json(|report: Publish| assert!(!report.published && report.rehearsed.is_none()))
+        .stderr("")
+        .wrote_nothing();
+}
+
+/// Publishes in both formats and expects the same refusal, and an untouched project.
+#[track_caller]
+fn refused(project: &Project, arguments: &[&str], code: i32, stderr: &str) {
+    let arguments = || ["publish"].into_iter().chain(arguments.iter().copied());
+    project.run(arguments()).exits(code).stdout("").stderr(stderr).wrote_nothing();
+    project
+        .run(arguments().chain(["--format", "json"]))
+        .exits(code)
+        .json(|failed: Failed| assert_eq!(failed.command, "publish"))
+        .stderr(stderr)
+        .wrote_nothing();
+}
+
+#[test]
+fn a_version_keeps_its_bytes() {
+    // Sound in itself, and not what was published as 1.1.0.
+    let mut other = material::image("1.1.0");
+    other[24 + 8 + 112] ^= 1; // A byte of the descriptor's build time, in the first segment.
+    let other = material::for_chip(other, 5);
+    let project = published().file("b.bin", material::with_checksum(other));
+    refused(
+        &project,
+        &["b.bin"],
+        1,
+        "error: `thermostat-esp32c3-1.1.0.bin` is published with other bytes (SHA-256 \
+         `[SHA-256]`, this image `[SHA-256]`)\n  \
+         help: raise the version and run `cargo esp-ota publish` again\n",
+    );
+}
+
+#[test]
+fn an_older_version_is_refused() {
+    refused(
+        &published().file("b.bin", material::image("1.0.0")),
+        &["b.bin"],
+        1,
+        "error: `1.0.0` is not newer than `1.1.0`, the newest release for esp32c3 in `stable`\n  \
+         help: raise the version and run `cargo esp-ota publish` again\n",
+    );
+}
+
+#[test]
+fn a_version_is_not_claimed_for_an_image_that_states_another() {
+    refused(
+        &project(),
+        &["a.bin", "--release-version", "2.0.0"],
+        1,
+        "error: the image states version `1.1.0`, not `2.0.0`\n  \
+         help: leave `--release-version` out\n",
+    );
+}
+
+#[test]
+fn bytes_that_were_changed_are_a_matter_of_trust() {
+    let image = material::image("1.1.0");
+    let help = "  help: make the image with `cargo esp-ota build`\n";
+    let refuse = |bytes: Vec<u8>, code, cause: &str| {
+        let error = "error: `a.bin` is no app image that a device could boot\n";
+        let stderr = format!("{error}  caused by: {cause}\n{help}");
+        refused(&Project::made().file("a.bin", bytes), &["a.bin"], code, &stderr);
+    };
+    refuse(material::tampered(image.clone()), 6, "checksum does not match");
+    let mut digest = image.clone();
+    *digest.last_mut().unwrap() ^= 1;
+    refuse(digest, 6, "SHA-256 does not match");
+    refuse(b"no image".repeat(9), 1, "first byte is 0x6e, not 0xe9");
+    refuse(material::for_chip(image, 9), 1, "made for chip id 9, not 5");
+}
+
+#[test]
+fn a_file_that_ends_early_is_no_image() {
+    let image = material::image("1.1.0");
+    for size in [0, 23, image.len() / 4 * 3, image.len() - 32, image.len() - 1] {
+        Project::made()
+            .file("a.bin", &image[..size])
+            .run(["publish", "a.bin"])
+            .exits(1)
+            .stdout("")
+            .stderr_is(|text| {
+                text.starts_with(&format!("error: `a.bin` ends after {size} of "))
+                    && text.ends_with(" bytes\n  help: make the image with `cargo esp-ota build`\n")
+            })
+            .wrote_nothing();
+    }
+}
+
+#[test]
+fn an_image_for_another_chip_is_rejected() {
+    Project::made()
+        .file("a.bin", material::image("1.1.0"))
+        .run(["publish", "a.bin", "--chip", "esp32c6"])
+        .exits(1)
+        .stdout("")
+        .stderr_is(|text| {
+            text.starts_with("error: `a.bin` is no app image that a device could boot\n")
+        })
+        .wrote_nothing();
+}
+
+#[test]
+fn a_merged_or_padded_file_is_no_image() {
+    let mut padded = material::image("1.1.0");
+    padded.extend([0xff; 16]);
+    refused(
+        &Project::made().file("a.bin", padded),
+        &["a.bin"],
+        1,
+        "error: `a.bin` has 16 bytes behind the image: it is a merged or padded file\n  \
+         help: make the image with `cargo esp-ota build`\n",
+    );
+}
+
+#[test]
+fn an_image_larger_than_a_slot_is_rejected() {
+    let size = material::image("1.1.0").len();
+    let small = "nvs, data, nvs, 0x9000, 0x5000\n\
+                 otadata, data, ota, 0xe000, 0x2000\n\
+                 app0, app, ota_0, 0x10000, 0x10000\n\
+                 app1, app, ota_1, 0x20000, 0x10000\n";
+    refused(
+        &project().file("partitions.csv", small),
+        &["a.bin"],
+        1,
+        &format!(
+            "error: `a.bin` has {size} bytes, but slot `ota_0` has 65536\n  \
+             help: make the program smaller or the slots larger\n"
+        ),
+    );
+}
+
+#[test]
+fn without_a_key_nothing_is_signed() {
+    let project = project();
+    fs::remove_file(project.around("configuration/esp-ota/keys/thermostat/targets.pem")).unwrap();
+    refused(
+        &project,
+        &["a.bin"],
+        3,
+        "error: no signing key for the targets role: \
+         `[ROOT]/configuration/esp-ota/keys/thermostat/targets.pem` does not exist\n  \
+         help: make the keys with `cargo esp-ota keys new`, or pass this one in \
+         `ESP_OTA_KEY_TARGETS`\n",
+    );
+}
+
+#[test]
+fn keys_come_from_the_environment_too() {
+    let project = project();
+    let key = |role| {
+        let file = project.around(&format!("configuration/esp-ota/keys/thermostat/{role}.pem"));
+        fs::read_to_string(file).unwrap()
+    };
+    let keys = ["targets", "snapshot", "timestamp"].map(key);
+    fs::remove_dir_all(project.around("configuration/esp-ota")).unwrap();
+    let [targets, snapshot, timestamp] = keys;
+    project
+        .env("ESP_OTA_KEY_TARGETS", targets)
+        .env("ESP_OTA_KEY_SNAPSHOT", snapshot)
+        .env("ESP_OTA_KEY_TIMESTAMP", timestamp)
+        .run(["publish", "a.bin", "-q"])
+        .exits(0)
+        .stderr("")
+        .changed(&FIRST);
+}
+
+#[test]
+fn a_key_that_the_root_does_not_list_signs_nothing() {
+    let project = project();
+    let keys = "configuration/esp-ota/keys/thermostat";
+    // The timestamp's key is a sound one, but it is not the key of targets.
+    fs::copy(
+        project.around(&format!("{keys}/timestamp.pem")),
+        project.around(&format!("{keys}/targets.pem")),
+    )
+    .unwrap();
+    project
+        .run(["publish", "a.bin"])
+        .exits(6)
+        .stdout("")
+        .stderr_is(|text| {
+            text.contains("may not sign for the targets role")
+                && text.contains("\n  help: sign with the targets key that was made together with `trust/root.json`\n")
+        })
+        .wrote_nothing();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let project = project();
+    let key = project.around("configuration/esp-ota/keys/thermostat/targets.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    refused(
+        &project,
+        &["a.bin"],
+        3,
+        "error: `[ROOT]/configuration/esp-ota/keys/thermostat/targets.pem` is open to others (mode \
+         644, expected 600)\n  \
+         help: close it with `chmod 600 [ROOT]/configuration/esp-ota/keys/thermostat/targets.pem`\n",
+    );
+}
+
+#[test]
+fn without_the_tuf_root_nothing_is_published() {
+    refused(
+        &project().without("trust/root.json"),
+        &["a.bin"],
+        3,
+        "error: there is no `trust/root.json`: the firmware could not verify any release\n  \
+         help: make signing keys with `cargo esp-ota keys new`\n",
+    );
+    let project = project().file("trust/root.json", "{}");
+    project
+        .run(["publish", "a.bin"])
+        .exits(3)
+        .stdout("")
+        .stderr_is(|text| {
+            text.starts_with("error: the TUF root is not root metadata\n")
+                && text.contains("\n  help: restore `trust/root.json` from version control\n")
+        })
+        .wrote_nothing();
+    let project = self::project();
+    let other = Project::new();
+    other.run(["init", "--product", "thermostat"]).exits(0).stderr("");
+    let text = project.read("trust/root.json");
+    let signed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut forged: serde_json::Value =
+        serde_json::from_str(&other.read("trust/root.json")).unwrap();
+    forged["signatures"] = signed["signatures"].clone();
+    project
+        .file("trust/root.json", forged.to_string())
+        .run(["publish", "a.bin"])
+        .exits(6)
+        .stdout("")
+        .stderr_is(|text| text.starts_with("error: the TUF root is not signed by its own keys\n"))
+        .wrote_nothing();
+}
+
+#[test]
+fn stale_roots_are_not_published() {
+    refused(
+        &project().file("src/roots.rs", "// by hand\n"),
+        &["a.bin"],
+        1,
+        "error: `src/roots.rs` does not hold the roots that are pinned now\n  \
+         help: run `cargo esp-ota ca embed`\n",
+    );
+}
+
+#[test]
+fn a_store_that_is_none_is_refused() {
+    refused(
+        &project(),
+        &["a.bin", "--store", "ftp://a"],
+        3,
+        "error: `ftp://a` names no store that this version can write\n  \
+         help: name a folder in `esp-ota.toml`: `store = \"dir:dist\"`\n",
+    );
+}
+
+#[test]
+fn a_store_that_cannot_be_written_shows_devices_nothing_new() {
+    let project = published().file("b.bin", material::image("1.2.0"));
+    fs::remove_dir(project.path("dist/metadata/staged")).unwrap();
+    let project = project.file("dist/metadata/staged", "in the way\n");
+    let live = project.read("dist/metadata/timestamp.json");
+    project.run(["publish", "b.bin"]).exits(5).stdout("").stderr_is(|text| {
+        text.starts_with("error: cannot write `dist/metadata/staged/timestamp.json`\n  caused by: ")
+    });
+    assert_eq!(project.read("dist/metadata/timestamp.json"), live);
+    assert_eq!(
+        fs::read(project.path("dist/esp32c3/firmware.bin")).unwrap(),
+        material::image("1.1.0")
+    );
+}
+
+#[test]
+fn a_repository_that_somebody_changed_is_not_added_to() {
+    let project = published().file("b.bin", material::image("1.2.0"));
+    let metadata = "dist/metadata/1.targets.json";
+    let text = project.read(metadata).replace("1.1.0", "9.9.9");
+    project
+        .file(metadata, text)
+        .run(["publish", "b.bin"])
+        .exits(6)
+        .stdout("")
+        .stderr_is(|text| {
+            text.starts_with("error: the release repository does not verify against the TUF root\n")
+                && text.contains("\n  help: compare `[release] store`")
+        })
+        .wrote_nothing();
+}
+
+#[test]
+fn an_agent_of_one_s_own_is_said_and_never_passed_over() {
+    let project = project();
+    let agent = project.read("src/ota/agent.rs");
+    let project = project.file("src/ota/agent.rs", agent + "// mine\n");
+    refused(
+        &project,
+        &["a.bin"],
+        1,
+        "error: the project's own agent in `src/ota` cannot be rehearsed: it differs from this \
+         tool's\n  \
+         help: test it on devices, then pass `--accept-agent-drift`; the release will say so\n",
+    );
+    project
+        .run(["publish", "a.bin", "--accept-agent-drift", "--format", "json"])
+        .exits(0)
+        .json(|report: Publish| assert!(!report.rehearsed_with_own_agent))
+        .stderr(
+            "staged; rehearsing with the device's own agent\n\
+             warning: not rehearsed with its own agent: `src/ota` was changed\n",
+        )
+        .changed(&FIRST);
+}

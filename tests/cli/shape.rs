@@ -1,0 +1,121 @@
+//! The JSON reports, mirrored strictly: a field that is added, renamed or lost fails a test.
+
+#![expect(dead_code, reason = "the shape is the expectation, whoever reads a field")]
+
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Failed {
+    pub(crate) schema: u32,
+    pub(crate) command: String,
+    pub(crate) outcome: String,
+    pub(crate) exit_code: u8,
+    pub(crate) error: Trouble,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Trouble {
+    pub(crate) message: String,
+    pub(crate) caused_by: Vec<String>,
+    pub(crate) help: Option<String>,
+    pub(crate) location: Option<Location>,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Location {
+    pub(crate) file: String,
+    pub(crate) line: Option<usize>,
+    pub(crate) column: Option<usize>,
+}
+
+/// Makes the mirror of a report: the envelope, and the fields given.
+macro_rules! reports {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub(crate) struct $name {
+            pub(crate) schema: u32,
+            pub(crate) command: String,
+            pub(crate) outcome: String,
+            pub(crate) exit_code: u8,
+            $(pub(crate) $field: $kind,)*
+        }
+    )*};
+}
+
+reports! {
+    Init {
+        folder: String, product: String, chip: String, files: Vec<String>, firmware: bool,
+        keys: Option<String>, pinned: usize, next: Vec<String>,
+    }
+    Partitions { findings: Vec<Finding>, accepted_by: AcceptedBy, }
+    CaAdd { added: Vec<Root>, file: String, pinned: usize, generated: Vec<String>, }
+    CaEmbed { pinned: usize, generated: Vec<String>, changed: bool, }
+    Keys { folder: String, roles: Vec<String>, root: String, }
+    Build {
+        file: String, version: String, size: u32, smallest_slot: String, slot_size: u32, free: u32,
+    }
+    Publish {
+        product: String, chip: String, channel: String, version: String, size: u32, sha256: String,
+        published: bool, rehearsed: Option<Rehearsed>, rehearsed_with_own_agent: bool,
+        store: String, plain: Option<String>,
+    }
+    Serve {
+        url: String, address: String, folder: String, root_ca: String, root_sha256: String,
+        leaf_ends: String, init: String,
+    }
+    Slots { next_boot: NextBoot, table: Table, entries: Vec<Entry>, slots: Vec<Slot>, }
+    Check { checks: Vec<Line>, }
+    Demo { steps: Vec<Step>, passed: bool, kept: Option<String>, }
+    Completions { script: String, }
+}
+
+/// Makes the mirror of a part of a report.
+macro_rules! parts {
+    ($($name:ident { $($field:ident: $kind:ty,)* })*) => {$(
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub(crate) struct $name {
+            $(pub(crate) $field: $kind,)*
+        }
+    )*};
+}
+
+parts! {
+    Finding {
+        code: String, severity: String, line: Option<usize>, column: Option<usize>,
+        message: String, help: Option<String>,
+    }
+    AcceptedBy { esp_idf: bool, espflash: bool, esp_bootloader_esp_idf: bool, ota: bool, }
+    Root { subject: String, sha256: String, key: String, not_after: String, }
+    Rehearsed { slot: u32, flash_operations: u64, }
+    NextBoot {
+        without_rollback: String, with_rollback: String, proven: bool, because: Vec<String>,
+        because_with_rollback: Option<Vec<String>>,
+    }
+    Table { offset: u32, rows: usize, }
+    Entry {
+        seq: Option<u32>, state: String, label: String, crc: String, selects: Option<String>,
+        raw: String,
+    }
+    Slot {
+        name: String, label: String, offset: u32, size: u32, image: Option<Image>, proof: String,
+        reason: Option<String>,
+    }
+    Image {
+        project: String, version: String, secure_version: u32, elf_sha256: String, built: String,
+        size: u32, sha256: String,
+    }
+    Line {
+        check: String, outcome: String, message: String, caused_by: Option<Vec<String>>,
+        help: Option<String>, location: Option<Location>,
+    }
+    Step {
+        title: String, command: Option<String>, output: Vec<String>, exit_code: u8,
+        expected_exit_code: u8, result: String, passed: bool,
+    }
+}
