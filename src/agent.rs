@@ -36,6 +36,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "ports.rs",
     "release.rs",
     "rollout.rs",
+    "slot_writer.rs",
     "trial.rs",
     "tuf.rs",
     "tuf/client.rs",

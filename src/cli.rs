@@ -1,6 +1,7 @@
 //! The command line: what was typed, and which command runs.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::PathBuf;
 
 use clap::{ArgAction, CommandFactory, Parser};
@@ -153,8 +154,8 @@ fn usage(arguments: &[OsString], error: &clap::Error) -> Exit {
     if !error.use_stderr() {
         // `--help` and `--version` are answers.
         return match error.print() {
-            Ok(()) => Exit::Success,
-            Err(_) => Exit::Output,
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Output,
+            _ => Exit::Success,
         };
     }
     let format = match (asked_for("json"), asked_for("github")) {

@@ -27,8 +27,6 @@ const LARGEST_ROOT: u64 = 64 * 1024;
 /// Build the firmware into an app image that fits every slot
 #[derive(Debug, clap::Args)]
 pub struct Build {
-    #[command(flatten)]
-    project: Overrides,
     /// Take this ELF file instead of running cargo
     #[arg(long, value_name = "FILE", conflicts_with = "cargo_arguments")]
     elf: Option<PathBuf>,
@@ -38,6 +36,8 @@ pub struct Build {
     /// Arguments for `cargo build`, such as `-- --features mine`
     #[arg(last = true, value_name = "ARGUMENTS")]
     cargo_arguments: Vec<OsString>,
+    #[command(flatten)]
+    project: Overrides,
 }
 
 /// Why there is no image.

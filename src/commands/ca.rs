@@ -375,7 +375,8 @@ impl Report for AddReport {
 impl Report for EmbedReport {
     fn human(&self, out: &mut dyn Write, _: Paint) -> io::Result<()> {
         let word = if self.changed { "written" } else { "up to date" };
-        writeln!(out, "{} pinned roots in {}: {word}", self.pinned, list(&self.generated))
+        let roots = if self.pinned == 1 { "root" } else { "roots" };
+        writeln!(out, "{} pinned {roots} in {}: {word}", self.pinned, list(&self.generated))
     }
 }
 

@@ -115,8 +115,11 @@ fn roots(context: &Context, project: &Project) -> Checked {
 }
 
 fn embedded(context: &Context, project: &Project) -> Checked {
-    let roots = ca::check_embedded(project, context.now())?;
-    ok(format!("{} files hold {} roots", project.embed.value.len(), roots.len()))
+    if project.roots.value.is_empty() {
+        return Ok((Outcome::Skipped, "there are no roots to embed".into()));
+    }
+    ca::check_embedded(project, context.now())?;
+    ok("the generated source holds the pinned roots")
 }
 
 fn settings(project: &Project) -> Checked {
@@ -147,6 +150,7 @@ fn repository(context: &Context, project: &Project) -> Checked {
         context::runtime()?.block_on(State::load(&store, &root, View::Live, context.now()))?;
     match state.releases().len() {
         0 => Ok((Outcome::Skipped, format!("nothing is published in {}", project.store.value))),
+        1 => ok(format!("1 release in {}, signed and current", project.store.value)),
         count => ok(format!("{count} releases in {}, signed and current", project.store.value)),
     }
 }

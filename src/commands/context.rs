@@ -58,7 +58,12 @@ impl Explained for ContextError {
     fn help(&self) -> Option<String> {
         match self {
             Self::NoHome => Some("set `HOME`, or `XDG_CONFIG_HOME` to an absolute path".into()),
-            Self::Input { .. } => Some("check the path, and that you may read it".into()),
+            Self::Input { source, .. } => match source.kind() {
+                io::ErrorKind::FileTooLarge | io::ErrorKind::IsADirectory => {
+                    Some("name another file".into())
+                }
+                _ => Some("check the path, and that you may read it".into()),
+            },
             Self::Output { .. } => {
                 Some("check the path, and that you may write there; the disk may be full".into())
             }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::build;
@@ -19,7 +20,7 @@ use crate::image;
 use crate::output::{Paint, Report, Tone};
 use crate::release::custom::{Caps, Custom, Rollout, VersionSource, WHOLE_FLEET};
 use crate::release::keys::{KeyFolder, Supplied};
-use crate::release::repository::{Expiry, NewRelease, State, Terms, View};
+use crate::release::repository::{Expiry, NewRelease, RepositoryError, State, Terms, View};
 use crate::release::store::Store;
 use crate::trust::PinnedRoot;
 use crate::virtual_device::Firmware;
@@ -33,14 +34,14 @@ const LARGEST_IMAGE: u64 = 16 * 1024 * 1024;
 pub struct Publish {
     /// App image [default: build the firmware first]
     image: Option<PathBuf>,
-    #[command(flatten)]
-    project: Overrides,
     /// Version, where the image states none
     #[arg(long = "release-version", value_name = "VERSION")]
     version: Option<String>,
     /// Publish although `src/ota` of the project is not the agent that rehearses
     #[arg(long)]
     accept_agent_drift: bool,
+    #[command(flatten)]
+    project: Overrides,
 }
 
 /// Why an image must not be published.
@@ -119,6 +120,9 @@ impl Explained for PublishError {
 
     fn help(&self) -> Option<String> {
         match self {
+            Self::Image { source: ImageError::Magic(0x7f), .. } => {
+                Some("this is an ELF file: `cargo esp-ota build --elf FILE` makes an image".into())
+            }
             Self::Image { .. } | Self::Truncated { .. } | Self::Trailing { .. } => {
                 Some("make the image with `cargo esp-ota build`".into())
             }
@@ -224,7 +228,7 @@ pub(super) fn publish(
     let size = image.len();
 
     context::runtime()?.block_on(async {
-        let state = State::load(&store, &root, View::Live, now).await?;
+        let state = load(context, &store, &root, now).await?;
         let channel = project.channel.value.as_str();
         let terms = Terms { now, expiry: Expiry::default(), plain_channel: channel };
         let release = NewRelease { image, custom: custom.clone() };
@@ -235,7 +239,9 @@ pub(super) fn publish(
             store.stage(&plan).await?;
             context.output.status("staged; rehearsing with the device's own agent");
             State::load(&store, &root, View::Staged, now).await?;
-            rehearsed = Some(rehearsal::rehearse(&store, &stage).await?);
+            let bar = context.output.progress("rehearsing", u64::try_from(size).unwrap_or(0));
+            let progress = |received| bar.at(u64::from(received));
+            rehearsed = Some(rehearsal::rehearse(&store, &stage, progress).await?);
         }
         store.promote(&plan).await?;
         Ok(PublishReport {
@@ -255,6 +261,25 @@ pub(super) fn publish(
             plain: plan.plain.first().map(|upload| upload.path.clone()),
         })
     })
+}
+
+/// Reads the live repository. Where its time is over, devices refuse it, but its publisher must not
+/// be locked out.
+async fn load(
+    context: &Context,
+    store: &Store,
+    root: &[u8],
+    now: Timestamp,
+) -> Result<State, RepositoryError> {
+    match State::load(store, root, View::Live, now).await {
+        Err(RepositoryError::Expired { role }) => {
+            context.output.warn(format_args!(
+                "the published {role} metadata has expired: devices have refused it since"
+            ));
+            State::load_overdue(store, root, now).await
+        }
+        loaded => loaded,
+    }
 }
 
 /// What the rehearsal's device has: all of it from the project.

@@ -24,8 +24,6 @@ const LOCALHOST: &str = "localhost";
 /// Serve releases over HTTPS on the bench, with a root made for it
 #[derive(Debug, clap::Args)]
 pub struct Serve {
-    #[command(flatten)]
-    project: Overrides,
     /// Folder to serve [default: the project's `dir:` store]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -38,6 +36,8 @@ pub struct Serve {
     /// Port; 0 takes a free one
     #[arg(long, default_value_t = 8443)]
     port: u16,
+    #[command(flatten)]
+    project: Overrides,
 }
 
 /// The project's store is nothing that can be served from here.
@@ -51,7 +51,7 @@ impl Explained for NoFolder {
     }
 
     fn help(&self) -> Option<String> {
-        Some("pass `--dir DIR`".into())
+        Some("publish something with `cargo esp-ota publish`, or pass `--dir DIR`".into())
     }
 }
 
@@ -79,6 +79,9 @@ impl Serve {
                 }
             }
         };
+        if !folder.is_dir() {
+            return Err(NoFolder(folder.display().to_string()).into());
+        }
         let now = context.now();
         let bench = BenchRoot::load_or_make(&context.configuration_folder()?.join(BENCH), now)?;
         let hosts = if self.host.is_empty() {
@@ -93,6 +96,11 @@ impl Serve {
             IpOrDns::Dns(_) => None,
         });
         let address = self.bind.or(named).unwrap_or(LOOPBACK.ip());
+        if address.is_loopback() && hosts.iter().any(|host| !is_local(host)) {
+            context.output.warn(format_args!(
+                "listening on {address}, where only this computer gets in: pass `--bind ADDRESS`"
+            ));
+        }
         let leaf = bench.leaf(&hosts, now)?;
         let say = context.output.status_lines();
         let log = Log::new(move |event| say(&log_line(&event)));
@@ -131,6 +139,14 @@ impl Serve {
             server.shutdown().await;
             Ok(Exit::Success)
         })
+    }
+}
+
+/// Whether a host is this computer in its own eyes.
+fn is_local(host: &IpOrDns) -> bool {
+    match host {
+        IpOrDns::Ip(address) => address.is_loopback(),
+        IpOrDns::Dns(name) => name.as_ref() == LOCALHOST,
     }
 }
 

@@ -87,7 +87,14 @@ impl Explained for ConfigError {
             Self::NotHttps { .. } => {
                 Some("write `https://host/path`, without user, query or fragment".into())
             }
-            Self::Read { .. } | Self::Malformed { .. } | Self::Environment { .. } => None,
+            Self::Read { source, .. } => match source.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge => None,
+                _ => Some("check the path, and that you may read it".into()),
+            },
+            Self::Environment { variable, .. } => {
+                Some(format!("correct `{variable}`, or unset it"))
+            }
+            Self::Malformed { .. } => None,
         }
     }
 

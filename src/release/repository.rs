@@ -48,6 +48,15 @@ impl Default for Expiry {
     }
 }
 
+/// What to make of metadata whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overdue {
+    /// Refuse it, as every device does.
+    Refuse,
+    /// Read it, to sign it again.
+    SignAgain,
+}
+
 /// What holds for all images of one publish.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
@@ -98,6 +107,26 @@ impl State {
         view: View,
         now: Timestamp,
     ) -> Result<Self, RepositoryError> {
+        Self::read(store, root, view, Overdue::Refuse, now).await
+    }
+
+    /// Reads the live repository although its time may be over: for its publisher, who would be
+    /// locked out where nobody published for a while. The root has to be current all the same.
+    pub async fn load_overdue(
+        store: &Store,
+        root: &[u8],
+        now: Timestamp,
+    ) -> Result<Self, RepositoryError> {
+        Self::read(store, root, View::Live, Overdue::SignAgain, now).await
+    }
+
+    async fn read(
+        store: &Store,
+        root: &[u8],
+        view: View,
+        overdue: Overdue,
+        now: Timestamp,
+    ) -> Result<Self, RepositoryError> {
         let trusted = root::trusted(root)?;
         let root_file = Upload {
             path: format!("metadata/{}.root.json", trusted.version),
@@ -106,13 +135,14 @@ impl State {
         };
         let base = store.read(view.timestamp()).await?;
         let (root, live) = if base.is_some() {
-            let client = client(store, root, view).await?;
+            let client = client(store, root, view, overdue).await?;
             (client.root().signed.clone(), Some(client))
-        } else if trusted.expires <= now {
-            return Err(RepositoryError::RootExpired(trusted.expires));
         } else {
             (trusted, None)
         };
+        if root.expires <= now {
+            return Err(RepositoryError::RootExpired(root.expires));
+        }
 
         let versions = live.as_ref().map_or((0, 0), |live| {
             let timestamp = live.timestamp().signed.version.get();
@@ -279,11 +309,16 @@ async fn client(
     store: &Store,
     root: &[u8],
     view: View,
+    overdue: Overdue,
 ) -> Result<tough::Repository, RepositoryError> {
+    let enforcement = match overdue {
+        Overdue::Refuse => ExpirationEnforcement::Safe,
+        Overdue::SignAgain => ExpirationEnforcement::Unsafe,
+    };
     let address = |folder: &str| Url::parse(&format!("{BASE}{folder}/")).expect("a fixed address");
     RepositoryLoader::new(&root, address("metadata"), address("targets"))
         .transport(StoreTransport { store: store.clone(), view })
-        .expiration_enforcement(ExpirationEnforcement::Safe)
+        .expiration_enforcement(enforcement)
         .load()
         .await
         .map_err(RepositoryError::from_client)

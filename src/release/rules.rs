@@ -227,7 +227,7 @@ impl Explained for Refused {
             match self {
                 Self::NoVersion { .. } | Self::Build { .. } | Self::Describe(_) => {
                     "give it a version like `1.4.0`, in `Cargo.toml` or with \
-                     `cargo esp-ota publish --version`"
+                     `cargo esp-ota publish --release-version`"
                 }
                 Self::Name(_) => {
                     "use lower-case letters, digits, `-`, `_` and `.` in `esp-ota.toml`"

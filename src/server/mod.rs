@@ -105,8 +105,8 @@ impl Explained for ServerError {
                 Some("publish something there first: `cargo esp-ota publish`".to_owned())
             }
             Self::Bind { .. } => Some(
-                "choose an address of this computer and leave the port to the system: \
-                 `cargo esp-ota serve --host ADDRESS`"
+                "pass an address of this computer with `--bind` and a free port with `--port`; 0 takes \
+                 one"
                     .to_owned(),
             ),
             Self::Certificate(_) => None,

@@ -97,8 +97,13 @@ impl Explained for RehearsalError {
     }
 }
 
-/// Installs what is staged in `store` on a device that has nothing yet.
-pub async fn rehearse(store: &Store, stage: &Stage) -> Result<Rehearsed, RehearsalError> {
+/// Installs what is staged in `store` on a device that has nothing yet. `progress` hears how many
+/// bytes of the image the agent took in.
+pub async fn rehearse(
+    store: &Store,
+    stage: &Stage,
+    progress: impl Fn(u32),
+) -> Result<Rehearsed, RehearsalError> {
     let size = usize::try_from(stage.flash_size).unwrap_or(usize::MAX);
     let flash = FlashHandle::new(VirtualFlash::new(size));
     let memory = NvsStore::open(flash.clone(), stage.nvs).map_err(|_| RehearsalError::NoStore)?;
@@ -121,10 +126,10 @@ pub async fn rehearse(store: &Store, stage: &Stage) -> Result<Rehearsed, Rehears
     let running = Running::Slot(0);
     let mut agent = Agent::new(flash.clone(), memory, layout, running, Boot::LastResort, settings);
     let mut installed = None;
-    let mut on = |event| {
-        if let Event::Installed { version, slot } = event {
-            installed = Some((version, slot));
-        }
+    let mut on = |event| match event {
+        Event::Progress { received } => progress(received),
+        Event::Installed { version, slot } => installed = Some((version, slot)),
+        Event::FellBack { .. } | Event::Verified { .. } | Event::Found { .. } => {}
     };
     let mut transport = StagedTransport { store, body: Vec::new(), at: 0 };
     let outcome = agent.poll(&mut transport, None, &mut on).await;

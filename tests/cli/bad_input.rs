@@ -162,7 +162,8 @@ fn a_bad_environment_variable_is_named() {
         .stdout("")
         .stderr(
             "error: `ESP_OTA_CHIP` in the environment is wrong\n  \
-             caused by: `pdp11` is not a known chip\n",
+             caused by: `pdp11` is not a known chip\n  \
+             help: correct `ESP_OTA_CHIP`, or unset it\n",
         )
         .wrote_nothing();
 }
@@ -206,7 +207,7 @@ fn a_folder_is_no_file() {
             .stdout("")
             .stderr_is(|text| {
                 text.starts_with("error: `folder` could not be read\n  caused by: ")
-                    && text.contains("\n  help: check the path")
+                    && text.contains("\n  help: ")
             })
             .wrote_nothing();
     }

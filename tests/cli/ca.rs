@@ -342,7 +342,7 @@ fn a_c_header_is_generated_where_it_is_asked_for() {
     project
         .run(["ca", "embed"])
         .exits(0)
-        .stdout("1 pinned roots in `sketch/roots.h`: written\n")
+        .stdout("1 pinned root in `sketch/roots.h`: written\n")
         .stderr("")
         .changed(&["sketch/roots.h"]);
     assert!(project.read("sketch/roots.h").contains("-----BEGIN CERTIFICATE-----"));

@@ -203,7 +203,7 @@ fn a_project_can_be_named_from_outside() {
     Project::made()
         .run(["--config", "../work/esp-ota.toml", "ca", "embed"])
         .exits(0)
-        .stdout("1 pinned roots in `../work/src/roots.rs`: up to date\n")
+        .stdout("1 pinned root in `../work/src/roots.rs`: up to date\n")
         .stderr("")
         .wrote_nothing();
 }

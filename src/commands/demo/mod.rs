@@ -7,6 +7,7 @@
 mod program;
 mod stage;
 mod story;
+mod telling;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -87,9 +88,11 @@ impl Demo {
         let runtime = context::runtime()?;
         let steps = runtime.block_on(async {
             tokio::select! {
-                told = story::tell(context, folder) => told.map(Some),
-                // Leaving through here removes the temporary folder.
+                // First, so that Ctrl-C is heard before the first key is made. Leaving through here
+                // removes the temporary folders.
+                biased;
                 _ = tokio::signal::ctrl_c() => Ok(None),
+                told = story::tell(context, folder) => told.map(Some),
             }
         })?;
         let Some(steps) = steps else {

@@ -88,7 +88,7 @@ impl Explained for InitError {
         match self {
             Self::NoProduct(_) => Some("pass `--product NAME`".into()),
             Self::NoWifi(_) => Some("choose another chip with `--chip`".into()),
-            Self::NoTable(_) => Some("pass the real `--flash-size`, 2MB or more".into()),
+            Self::NoTable(_) => Some("pass the real `--flash-size`".into()),
             Self::Exists(_) => Some("move them away, or choose another folder".into()),
             Self::Table(_) | Self::Template { .. } => {
                 Some("this is a mistake in cargo-esp-ota: please report it".into())

@@ -94,7 +94,10 @@ impl Explained for KeyError {
                  file is sound"
                     .into()
             }),
-            Self::Read { .. } | Self::Write { .. } | Self::Random(_) | Self::Encode(_) => None,
+            Self::Read { .. } | Self::Write { .. } => {
+                Some("check the folder of the keys, and that it is yours".into())
+            }
+            Self::Random(_) | Self::Encode(_) => None,
         }
     }
 

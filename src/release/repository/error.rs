@@ -86,9 +86,11 @@ impl Explained for RepositoryError {
             Self::RootFormat(_) | Self::RootSignature(_) => {
                 Some("restore `trust/root.json` from version control".into())
             }
-            Self::RootExpired(_) => Some("sign a new one with `cargo esp-ota keys rotate`".into()),
+            Self::RootExpired(_) => {
+                Some("sign a newer root with the root key, and release firmware with it".into())
+            }
             Self::Expired { .. } => {
-                Some("sign it again with `cargo esp-ota publish --refresh`".into())
+                Some("publish a release: `cargo esp-ota publish` signs everything again".into())
             }
             Self::Untrusted(_) => Some(
                 "compare `[release] store` in `esp-ota.toml` and `trust/root.json`: the store \

@@ -51,9 +51,11 @@ impl Directory {
 
     pub(super) fn create_new(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let file = self.folder.join(path);
-        let written =
-            make_parent(&file).and_then(|()| disk::create_new(&file, bytes, Readers::Umask));
-        match written {
+        // Apart from the file: a file in place of a folder exists too, but nobody published it.
+        if let Err(source) = make_parent(&file) {
+            return Err(StoreError::Write { path: file, source });
+        }
+        match disk::create_new(&file, bytes, Readers::Umask) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(StoreError::Lost(path.to_owned()))

@@ -47,7 +47,12 @@ impl Explained for StoreError {
                 "publish into the store that belongs to `trust/root.json`, or into an empty one"
                     .into(),
             ),
-            Self::Read { .. } | Self::Write { .. } => None,
+            Self::Read { .. } => {
+                Some("check the folder of the store, and that you may read it".into())
+            }
+            Self::Write { .. } => {
+                Some("check the folder of the store, and that you may write there".into())
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Bench, release};
 use crate::error::{Exit, Explained};
 use crate::release::keys::{NewKeys, SigningKey};
-use crate::release::repository::{RepositoryError, State, View};
+use crate::release::repository::{Expiry, RepositoryError, State, Terms, View};
 use crate::release::root::{ROOT_DAYS, new_root};
 use crate::release::store::StoreError;
 
@@ -44,6 +44,31 @@ async fn an_expired_timestamp_exits_6() {
     let error = bench.publish(vec![release("1.1.0")]).await.unwrap_err();
     assert!(matches!(&error, RepositoryError::Expired { role } if role == "timestamp"));
     assert_eq!(error.exit(), Exit::Trust);
+
+    // Its publisher can still read it, and nothing else about it is taken on trust.
+    let now = Timestamp::now();
+    let state = State::load_overdue(&bench.store, &bench.root, now).await.unwrap();
+    assert_eq!(state.releases().len(), 1);
+    let file = bench.path("metadata/timestamp.json");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("2020", "2021")).unwrap();
+    let error = State::load_overdue(&bench.store, &bench.root, now).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::Trust);
+}
+
+#[tokio::test]
+async fn not_even_its_publisher_reads_a_repository_whose_root_has_expired() {
+    let mut bench = Bench::new().await;
+    let then = "2020-01-01T00:00:00Z".parse().unwrap();
+    bench.root = new_root(&bench.keys, then, 1).await.unwrap();
+    let state = State::load(&bench.store, &bench.root, View::Live, then).await.unwrap();
+    let terms = Terms { now: then, expiry: Expiry::default(), plain_channel: "stable" };
+    let publish = &bench.keys.publish;
+    let plan = state.publish(publish, vec![release("1.0.0")], terms).await.unwrap();
+    bench.store.stage(&plan).await.unwrap();
+    bench.store.promote(&plan).await.unwrap();
+    let error = State::load_overdue(&bench.store, &bench.root, Timestamp::now()).await;
+    assert!(matches!(error, Err(RepositoryError::RootExpired(_))));
 }
 
 #[tokio::test]

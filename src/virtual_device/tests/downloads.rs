@@ -1,12 +1,20 @@
 //! What a server can do wrong with an image, and that each is refused by its own name.
 
-use super::bench::{App, Bench, Faults, Memory, REVISION, Ran, Repository, image, image_for};
+use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+use sha2::{Digest, Sha256};
+
+use super::bench::{
+    App, Bench, FLASH, Faults, Memory, OTADATA, REVISION, Ran, Repository, SLOTS, image, image_for,
+    runtime,
+};
 use crate::agent::agent::{Error, Outcome};
 use crate::agent::image::ImageError;
-use crate::agent::install::InstallError;
+use crate::agent::install::{self, InstallError, Wanted};
+use crate::agent::layout::{Layout, Running};
 use crate::agent::ports::TransportError;
 use crate::chip::Chip;
 use crate::virtual_device::bootloader::Rollback;
+use crate::virtual_device::flash::{FlashFault, VirtualFlash};
 
 /// Lets a device at 1.0.0 poll once; gives what came of it and where downloads began. The device
 /// must still boot 1.0.0 if nothing was installed.
@@ -129,4 +137,69 @@ fn a_server_error_is_the_weather_and_not_a_breach_of_trust() {
     let error = refusal(&repository(), Faults { status: Some(503), ..Faults::default() });
     assert_eq!(error, InstallError::Status(503));
     assert!(!error.is_trust());
+}
+
+/// Flash with one cell that always reads back a 0, as worn or counterfeit chips have it.
+struct WornFlash(VirtualFlash);
+
+impl ErrorType for WornFlash {
+    type Error = FlashFault;
+}
+
+impl ReadNorFlash for WornFlash {
+    const READ_SIZE: usize = VirtualFlash::READ_SIZE;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashFault> {
+        self.0.read(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+}
+
+impl NorFlash for WornFlash {
+    const WRITE_SIZE: usize = VirtualFlash::WRITE_SIZE;
+    const ERASE_SIZE: usize = VirtualFlash::ERASE_SIZE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashFault> {
+        self.0.erase(from, to)
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashFault> {
+        let mut bytes = bytes.to_vec();
+        if offset == WORN {
+            bytes[0] &= 0x7f;
+        }
+        self.0.write(offset, &bytes)
+    }
+}
+
+/// The first byte of slot 1: images begin with 0xe9.
+const WORN: u32 = 0x20000;
+
+#[test]
+fn what_flash_does_not_hold_is_noticed_before_the_slot_is_selected() {
+    let bytes = image("1.1.0");
+    assert!(bytes[0] > 0x7f, "the cell makes a difference");
+    let repository = Repository::with(&[("1.1.0", bytes.clone())]);
+    let path = repository.files.keys().find(|path| path.starts_with("targets/")).unwrap();
+    let mut layout = Layout { otadata: OTADATA, ..Layout::default() };
+    for (place, slot) in layout.slots.iter_mut().zip(SLOTS) {
+        *place = Some(slot);
+    }
+    let wanted = Wanted {
+        path,
+        len: u32::try_from(bytes.len()).unwrap(),
+        sha256: Sha256::digest(&bytes).into(),
+        chip_id: 5,
+        chip_revision: REVISION,
+        min_chip_revision: 0,
+    };
+    let mut worn = WornFlash(VirtualFlash::new(FLASH));
+    let mut memory = Memory::new(&repository, Faults::default());
+    let running = Running::Slot(0);
+    let mut quiet = |_| {};
+    let fetched = install::fetch(&mut worn, &layout, running, &wanted, &mut memory, &mut quiet);
+    assert_eq!(runtime().block_on(fetched), Err(InstallError::FlashDigest));
 }

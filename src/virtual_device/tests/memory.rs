@@ -2,6 +2,7 @@
 
 use super::bench::NVS;
 use crate::agent::history::{self, Pending, Rejections};
+use crate::agent::layout::Region;
 use crate::agent::nvs_store::NvsStore;
 use crate::agent::ports::Store;
 use crate::virtual_device::flash::{Cut, FlashHandle, Moment, VirtualFlash};
@@ -31,6 +32,16 @@ fn the_largest_root_can_be_replaced_for_ever_in_the_smallest_partition() {
     }
     assert_eq!(get(&mut store, "tuf_state"), Some(vec![1; 65]));
     assert_eq!(get(&mut open(&flash), "rejected"), Some(vec![2; 33 * 16]));
+}
+
+/// Why `partitions check` finds an NVS of less than 0x5000 too small.
+#[test]
+fn a_partition_of_one_page_less_does_not_hold_the_largest_root_twice() {
+    let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+    let smaller = Region { len: NVS.len - 0x1000, ..NVS };
+    let mut store = NvsStore::open(flash, smaller).unwrap();
+    store.set("tuf_root", &[1; LARGEST_ROOT]).unwrap();
+    assert!(store.set("tuf_root", &[2; LARGEST_ROOT]).is_err());
 }
 
 #[test]

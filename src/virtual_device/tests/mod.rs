@@ -3,6 +3,8 @@
 //! Real signed repositories, real flash semantics, the real agent; only the transport is memory,
 //! so that it can break at a chosen byte.
 
+#![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+
 mod bench;
 mod boots;
 mod downloads;

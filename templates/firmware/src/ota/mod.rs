@@ -20,5 +20,6 @@ pub mod otadata;
 pub mod ports;
 pub mod release;
 pub mod rollout;
+mod slot_writer;
 pub mod trial;
 pub mod tuf;

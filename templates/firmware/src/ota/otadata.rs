@@ -334,8 +334,8 @@ mod tests {
     fn decode_and_encode_are_inverse_on_any_bytes() {
         for seed in 0..=255u8 {
             let mut bytes = [seed; ENTRY];
-            for (index, byte) in bytes.iter_mut().enumerate() {
-                *byte = byte.wrapping_mul(31).wrapping_add(index as u8);
+            for (index, byte) in (0u8..).zip(&mut bytes) {
+                *byte = byte.wrapping_mul(31).wrapping_add(index);
             }
             assert_eq!(Entry::decode(&bytes).encode(), bytes);
         }
