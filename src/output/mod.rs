@@ -8,6 +8,7 @@
 mod github;
 mod json;
 mod progress;
+mod screen;
 mod style;
 
 use std::io::{self, IsTerminal, Write};
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 use crate::error::{Exit, Explained, Failure, Location};
 pub use progress::Progress;
+pub use screen::Screen;
 pub use style::{Paint, Tone};
 
 /// How the answer is printed.
