@@ -170,7 +170,7 @@ fn what_cannot_be_served_is_refused_with_a_remedy() {
         .run(["serve", "--port", "0", "--dir", "file"])
         .exits(3)
         .stdout("")
-        .stderr_is(|text| text.starts_with("error: `file` cannot be served\n"))
+        .stderr_is(|text| text.starts_with("error: `file` is not a folder of this machine\n"))
         .wrote_nothing();
 }
 
