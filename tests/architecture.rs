@@ -41,7 +41,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ),
     ("agent", &[]),
     ("chip", &[]),
-    ("config", &["chip", "disk", "error", "flash_size"]),
+    ("config", &["chip", "disk", "error", "flash_size", "partition"]),
     ("device", &["agent", "error", "image", "output", "partition", "virtual_device"]),
     ("disk", &[]),
     ("error", &[]),

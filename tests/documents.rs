@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use cargo_esp_ota::agent::otadata::{ENTRY, Entry};
 use cargo_esp_ota::config::{Overrides, Project};
 use cargo_esp_ota::error::Exit;
+use cargo_esp_ota::partition::{Code, Severity};
 use clap::Command;
 
 /// Columns of a help text in `cli.md`, whatever terminal the tests run in.
@@ -169,7 +170,46 @@ fn every_page_can_be_reached_from_the_map() {
     for page in pages() {
         let Ok(below) = page.strip_prefix("docs") else { continue };
         let below = below.to_string_lossy().replace('\\', "/");
+        if below.starts_with("reference/findings/") && !below.ends_with("README.md") {
+            continue; // listed in their own index
+        }
         assert!(below == "README.md" || map.contains(&format!("]({below})")), "{below}");
+    }
+}
+
+#[test]
+fn every_finding_has_its_page_and_its_line_in_the_index() {
+    let severity = |code: &Code| match code.severity() {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    };
+    let expected: Vec<Vec<String>> = Code::ALL
+        .iter()
+        .map(|code| {
+            let link = format!("[`{code}`]({code}.md)");
+            vec![link, severity(code).to_owned(), code.summary().to_owned()]
+        })
+        .collect();
+    let index = read("docs/reference/findings/README.md");
+    assert_eq!(rows(&index, |cell| cell.starts_with("[`")), expected);
+
+    let pages: BTreeSet<PathBuf> = files("docs/reference/findings", "md").into_iter().collect();
+    let names = Code::ALL.iter().map(|code| code.name()).chain(["README"]);
+    let folder = Path::new("docs/reference/findings");
+    assert_eq!(pages, names.map(|name| folder.join(format!("{name}.md"))).collect());
+
+    for code in Code::ALL {
+        let page = code.page();
+        assert!(page.starts_with(&format!("# `{code}`\n\n")), "{code}");
+        let summary = code.summary();
+        assert!(summary.ends_with('.') && summary.len() <= 100, "{code}: {summary}");
+        let severity = severity(code);
+        assert!(page.contains(&format!("\n\nSeverity: {severity}. ")), "{code}: {severity}");
+        let headings: Vec<&str> = page.lines().filter(|line| line.starts_with("## ")).collect();
+        assert_eq!(headings, ["## Why it matters", "## How to mend it", "## Example"], "{code}");
+        let says_no = page.contains("ESP-IDF refuses such a table");
+        assert!(says_no || !code.refused_by_esp_idf(), "{code}");
     }
 }
 

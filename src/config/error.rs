@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Origin;
 use crate::error::{Exit, Explained, Location};
+use crate::partition::{Code, UnknownCode};
 
 /// Why there is no usable project.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,24 @@ pub enum ConfigError {
         message: String,
         /// The key that was likely meant.
         meant: Option<&'static str>,
+    },
+    /// `partitions.allow` names a code that does not exist.
+    #[error("`{location}` is wrong: `{}` is not the code of a finding", unknown.name)]
+    UnknownCode {
+        /// Where.
+        location: Location,
+        /// The name, and the code that was likely meant.
+        unknown: UnknownCode,
+    },
+    /// `partitions.allow` names a code of tables that nothing can be built from.
+    #[error(
+        "`{location}` is wrong: `{code}` cannot be allowed, because ESP-IDF refuses such a table"
+    )]
+    NotAllowable {
+        /// Where.
+        location: Location,
+        /// The code.
+        code: Code,
     },
     /// A required key is missing.
     #[error("`{}` does not say `{key}`", file.display())]
@@ -70,6 +89,8 @@ impl Explained for ConfigError {
             Self::NoProject(_)
             | Self::Read { .. }
             | Self::Malformed { .. }
+            | Self::UnknownCode { .. }
+            | Self::NotAllowable { .. }
             | Self::Missing { .. }
             | Self::Environment { .. }
             | Self::NotHttps { .. } => Exit::Project,
@@ -83,6 +104,15 @@ impl Explained for ConfigError {
                     .into(),
             ),
             Self::Malformed { meant: Some(key), .. } => Some(format!("did you mean `{key}`?")),
+            Self::UnknownCode { unknown: UnknownCode { meant: Some(code), .. }, .. } => {
+                Some(format!("did you mean `{code}`?"))
+            }
+            Self::UnknownCode { .. } => {
+                Some("`cargo esp-ota partitions explain` lists the codes".into())
+            }
+            Self::NotAllowable { code, .. } => Some(format!(
+                "correct the table; `cargo esp-ota partitions explain {code}` says how"
+            )),
             Self::Missing { key, .. } => Some(format!("add a line such as `{key} = \"…\"`")),
             Self::NotHttps { .. } => {
                 Some("write `https://host/path`, without user, query or fragment".into())
@@ -100,7 +130,9 @@ impl Explained for ConfigError {
 
     fn location(&self) -> Option<Location> {
         match self {
-            Self::Malformed { location, .. } => Some(location.clone()),
+            Self::Malformed { location, .. }
+            | Self::UnknownCode { location, .. }
+            | Self::NotAllowable { location, .. } => Some(location.clone()),
             Self::Read { file, .. } | Self::Missing { file, .. } => {
                 Some(Location { file: file.clone(), line: None, column: None })
             }

@@ -18,6 +18,7 @@ pub use resolve::{Origin, Setting};
 use crate::chip::Chip;
 use crate::disk;
 use crate::flash_size::FlashSize;
+use crate::partition::Code;
 use resolve::Layers;
 
 /// Name of the file.
@@ -64,6 +65,8 @@ pub struct Project {
     pub flash_size: Setting<FlashSize>,
     /// The partition table.
     pub partitions: Setting<PathBuf>,
+    /// Codes of findings about the partition table that the project accepts.
+    pub allow: Setting<Vec<Code>>,
     /// Pinned root certificates.
     pub roots: Setting<Vec<PathBuf>>,
     /// Files that `ca embed` generates.
@@ -125,12 +128,15 @@ impl Project {
         let line = |name: &str, value: &dyn std::fmt::Display, origin: &Origin| {
             format!("{name} {value}, from {origin}")
         };
+        let codes: Vec<_> = self.allow.value.iter().map(|code| code.name()).collect();
+        let codes = format!("[{}]", codes.join(", "));
         let optional = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".into());
         vec![
             line("product", &self.product.value, &self.product.origin),
             line("chip", &self.chip.value, &self.chip.origin),
             line("flash-size", &self.flash_size.value, &self.flash_size.origin),
             line("partitions", &self.partitions.value.display(), &self.partitions.origin),
+            line("partitions.allow", &codes, &self.allow.origin),
             line("trust.roots", &paths(&self.roots.value), &self.roots.origin),
             line("trust.embed", &paths(&self.embed.value), &self.embed.origin),
             line("release.url", &optional(&self.url.value), &self.url.origin),

@@ -96,8 +96,11 @@ pub(super) fn resolve(
     let chip = layers.pick(("--chip", flags.chip), "ESP_OTA_CHIP", raw.chip)?;
     let flash_size =
         layers.pick(("--flash-size", flags.flash_size), "ESP_OTA_FLASH_SIZE", raw.flash_size)?;
-    let partitions =
-        layers.pick(("--partitions", flags.partitions), "ESP_OTA_PARTITIONS", raw.partitions)?;
+    let partitions = layers.pick(
+        ("--partitions", flags.partitions),
+        "ESP_OTA_PARTITIONS",
+        raw.partitions.file,
+    )?;
     let url = layers.pick(("--url", flags.url), "ESP_OTA_URL", raw.release.url)?;
     let store = layers.pick(("--store", flags.store), "ESP_OTA_STORE", raw.release.store)?;
     let channel =
@@ -116,6 +119,10 @@ pub(super) fn resolve(
         chip: chip.ok_or_else(|| missing("chip"))?,
         flash_size: flash_size.unwrap_or_else(|| Setting::default(FlashSize::DEFAULT)),
         partitions: partitions.unwrap_or_else(|| Setting::default("partitions.csv".into())),
+        allow: match raw.partitions.allow {
+            Some(value) => Setting { value, origin: Origin::File },
+            None => Setting::default(Vec::new()),
+        },
         roots: list(raw.trust.roots, &[]),
         embed: list(raw.trust.embed, &["src/roots.rs"]),
         url: Setting::optional(url),

@@ -125,6 +125,7 @@ pub struct Output {
     answer: Paint,
     status: Paint,
     shows_progress: bool,
+    is_read_by_people: bool,
 }
 
 impl Output {
@@ -140,7 +141,13 @@ impl Output {
             shows_progress: is_terminal
                 && format == Format::Human
                 && verbosity >= Verbosity::Normal,
+            is_read_by_people: io::stdout().is_terminal(),
         }
+    }
+
+    /// Whether standard output is a terminal, where bytes that are no text do harm.
+    pub fn is_terminal(&self) -> bool {
+        self.is_read_by_people
     }
 
     /// How the answer is printed.

@@ -33,10 +33,12 @@ const DIGEST_BEGIN: [u8; 16] = [
 
 /// A table that does not fit the space it has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the table has {rows} rows, but there is room for {MOST_ROWS}")]
+#[error("the table has {rows} rows, but there is room for {most}")]
 pub struct EncodeError {
     /// Rows of the table.
     pub rows: usize,
+    /// Rows that there is room for.
+    pub most: usize,
 }
 
 impl Explained for EncodeError {
@@ -56,16 +58,32 @@ impl Explained for EncodeError {
 ///
 /// More rows than there is room for.
 pub fn encode(table: &Table) -> Result<Vec<u8>, EncodeError> {
-    let rows = table.entries.len();
-    if rows > MOST_ROWS {
-        return Err(EncodeError { rows });
-    }
-    let mut bytes: Vec<u8> = table.entries.iter().flat_map(encode_row).collect();
+    let mut bytes = rows(table, MOST_ROWS)?;
     let digest = Md5::digest(&bytes);
     bytes.extend(DIGEST_BEGIN);
     bytes.extend(digest);
     bytes.resize(FORMAT_SIZE, 0xff);
     Ok(bytes)
+}
+
+/// The same without the digest, as gen_esp32part.py writes it with `--disable-md5sum`: for
+/// bootloaders from before ESP-IDF 3.1.
+///
+/// # Errors
+///
+/// More rows than there is room for, which is one more than beside a digest.
+pub fn encode_without_digest(table: &Table) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = rows(table, MOST_ROWS.saturating_add(1))?;
+    bytes.resize(FORMAT_SIZE, 0xff);
+    Ok(bytes)
+}
+
+fn rows(table: &Table, most: usize) -> Result<Vec<u8>, EncodeError> {
+    let rows = table.entries.len();
+    if rows > most {
+        return Err(EncodeError { rows, most });
+    }
+    Ok(table.entries.iter().flat_map(encode_row).collect())
 }
 
 fn encode_row(entry: &Entry) -> Vec<u8> {
@@ -371,7 +389,11 @@ mod tests {
         let full = encode(&rows(94)).unwrap();
         assert_eq!(full.len(), FORMAT_SIZE);
         assert_eq!(codes(&full), []);
-        assert_eq!(encode(&rows(95)), Err(EncodeError { rows: 95 }));
+        assert_eq!(encode(&rows(95)), Err(EncodeError { rows: 95, most: 94 }));
+        let bare = encode_without_digest(&rows(95)).unwrap();
+        assert_eq!((bare.len(), &bare[95 * 32..]), (FORMAT_SIZE, &[0xff; 32][..]));
+        let error = encode_without_digest(&rows(96)).unwrap_err();
+        assert_eq!(error, EncodeError { rows: 96, most: 95 });
     }
 
     prop_compose! {

@@ -4,8 +4,11 @@
 //! table are answered in one place and cannot be forgotten for a new code.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
+
+use super::text;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -46,6 +49,15 @@ macro_rules! codes {
             /// How bad it is.
             pub const fn severity(self) -> Severity {
                 match self { $(Self::$code => Severity::$severity,)* }
+            }
+
+            /// The page about it, in Markdown: what it is, why it matters and how to mend it.
+            pub const fn page(self) -> &'static str {
+                match self {
+                    $(Self::$code => {
+                        include_str!(concat!("../../docs/reference/findings/", $name, ".md"))
+                    })*
+                }
             }
 
             const fn esp_idf(self) -> EspIdf {
@@ -187,6 +199,8 @@ codes! {
     NvsMissing "nvs-missing" Warning Accepts;
     /// An NVS without room for what the update agent keeps.
     NvsTooSmall "nvs-too-small" Warning Accepts;
+    /// A factory app, which anti-rollback makes useless.
+    FactoryWithAntiRollback "factory-with-anti-rollback" Warning Accepts;
     /// espflash refuses the table.
     EspflashRefuses "espflash-refuses" Warning Accepts;
     /// espflash crashes on the table.
@@ -201,6 +215,16 @@ codes! {
     EspBootloaderPanics "esp-bootloader-panics" Warning Accepts;
     /// esp-bootloader-esp-idf takes `encrypted` for `readonly` and the reverse.
     EspBootloaderFlags "esp-bootloader-flags" Warning Accepts;
+
+    /// A file given as an app image is none, or would not boot.
+    ImageInvalid "image-invalid" Error Accepts;
+    /// An app image that does not fit every slot.
+    ImageTooLarge "image-too-large" Error Accepts;
+    /// An app image that leaves less of a slot free than was asked for.
+    ImageLowHeadroom "image-low-headroom" Error Accepts;
+    /// An app image that leaves hardly anything of a slot free.
+    ImageNearlyFull "image-nearly-full" Warning Accepts;
+
     /// There is more to find than a report shows.
     TooManyFindings "too-many-findings" Note Accepts;
 }
@@ -218,6 +242,49 @@ impl Code {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.name() == name)
     }
+
+    /// What is wrong, in one line: the third of its page.
+    pub fn summary(self) -> &'static str {
+        self.page().lines().nth(2).unwrap_or_default()
+    }
+}
+
+/// A name that no code has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is not the code of a finding{}", .meant.map_or(String::new(), |code| format!("; did you mean `{code}`?")))]
+pub struct UnknownCode {
+    /// The name.
+    pub name: String,
+    /// The code that was likely meant.
+    pub meant: Option<Code>,
+}
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(name: &str) -> Result<Self, UnknownCode> {
+        Self::from_name(name).ok_or_else(|| UnknownCode {
+            name: text::quote(name).into_owned(),
+            meant: nearest(name),
+        })
+    }
+}
+
+/// The code whose name is most like `name`, if one is like it at all.
+fn nearest(name: &str) -> Option<Code> {
+    // Jaro-Winkler similarity: two slips of the keyboard in a name stay above it.
+    const ALIKE: f64 = 0.85;
+    // Longer than any code by more than slips; also bounds the work.
+    const LONGEST: usize = 40;
+    if name.len() > LONGEST {
+        return None;
+    }
+    Code::ALL
+        .iter()
+        .map(|code| (strsim::jaro_winkler(&name.to_ascii_lowercase(), code.name()), *code))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, code)| code)
 }
 
 impl fmt::Display for Code {
@@ -250,6 +317,27 @@ mod tests {
             assert_eq!(name, kebab.trim_matches('-'));
             assert_eq!(Code::from_name(name), Some(*code));
         }
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_a_code_leads_to_it() {
+        assert_eq!("slot-gap".parse(), Ok(Code::SlotGap));
+        for (typed, meant) in [
+            ("slot-gpa", Some(Code::SlotGap)),
+            ("SLOT-GAP", Some(Code::SlotGap)),
+            ("otadata_size", Some(Code::OtadataSize)),
+            ("", None),
+            ("xyzzy", None),
+        ] {
+            let Err(error) = typed.parse::<Code>() else { panic!("{typed}") };
+            assert_eq!(error.meant, meant, "{typed}");
+        }
+        let long = "x".repeat(100_000).parse::<Code>().unwrap_err();
+        assert!(long.to_string().len() < 100);
+        assert_eq!(
+            "slot-gpa".parse::<Code>().unwrap_err().to_string(),
+            "`slot-gpa` is not the code of a finding; did you mean `slot-gap`?"
+        );
     }
 
     #[test]

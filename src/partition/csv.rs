@@ -138,7 +138,7 @@ fn unexpandable(problem: Unexpandable, line: usize) -> Finding {
 }
 
 /// Cuts a line into its fields; `None` for comments and blank lines.
-fn split(expanded: &Expanded, line: usize) -> Option<Written> {
+pub(crate) fn split(expanded: &Expanded, line: usize) -> Option<Written> {
     let content = trim(expanded);
     let (first, _) = content.first()?;
     if *first == '#' {

@@ -20,6 +20,8 @@ pub struct Finding {
     pub message: String,
     /// What to do, with the number to type, where that is known.
     pub help: Option<String>,
+    /// Whether the project says that it may be so: true all the same, but no reason to reject.
+    pub allowed: bool,
 }
 
 impl Finding {
@@ -32,6 +34,7 @@ impl Finding {
             column: None,
             message: message.into(),
             help: None,
+            allowed: false,
         }
     }
 
@@ -74,9 +77,18 @@ pub struct Report {
 }
 
 impl Report {
-    /// The worst severity found.
+    /// The worst severity found, of what is not allowed.
     pub fn worst(&self) -> Option<Severity> {
-        self.findings.iter().map(|finding| finding.severity).max()
+        let counted = self.findings.iter().filter(|finding| !finding.allowed);
+        counted.map(|finding| finding.severity).max()
+    }
+
+    /// Marks the findings of these codes as allowed. What ESP-IDF refuses stays refused, and
+    /// [`Report::accepted_by`] is about facts, which nobody can allow.
+    pub fn allow(&mut self, codes: &[Code]) {
+        for finding in &mut self.findings {
+            finding.allowed = codes.contains(&finding.code) && !finding.code.refused_by_esp_idf();
+        }
     }
 }
 
@@ -101,14 +113,33 @@ mod tests {
         let expected = serde_json::json!({
             "findings": [
                 {"code": "overlap", "severity": "error", "line": 3, "column": 7,
-                 "message": "both", "help": "move it"},
+                 "message": "both", "help": "move it", "allowed": false},
                 {"code": "app-missing", "severity": "error", "line": null, "column": null,
-                 "message": "none", "help": null},
+                 "message": "none", "help": null, "allowed": false},
             ],
             "accepted-by": {"esp-idf": false, "espflash": true,
                             "esp-bootloader-esp-idf": true, "ota": false},
         });
         assert_eq!(serde_json::to_value(&report).unwrap(), expected);
         assert_eq!(report.worst(), Some(Severity::Error));
+    }
+
+    #[test]
+    fn what_is_allowed_does_not_count_unless_esp_idf_refuses_it() {
+        let found = |codes: &[Code]| {
+            let accepted_by = AcceptedBy {
+                esp_idf: false,
+                espflash: false,
+                esp_bootloader_esp_idf: false,
+                ota: false,
+            };
+            let findings = codes.iter().map(|code| Finding::new(*code, "")).collect();
+            let mut report = Report { findings, accepted_by };
+            report.allow(&[Code::SlotGap, Code::Overlap]);
+            report.worst()
+        };
+        assert_eq!(found(&[Code::SlotGap]), None);
+        assert_eq!(found(&[Code::SlotGap, Code::NvsMissing]), Some(Severity::Warning));
+        assert_eq!(found(&[Code::Overlap]), Some(Severity::Error));
     }
 }

@@ -33,6 +33,8 @@ pub struct Options {
     pub primary_bootloader_offset: Option<u32>,
     /// Where the recovery bootloader lies; needed by `bootloader`, `recovery` rows.
     pub recovery_bootloader_offset: Option<u32>,
+    /// Whether the bootloader refuses older images for good (`CONFIG_BOOTLOADER_APP_ANTI_ROLLBACK`).
+    pub anti_rollback: bool,
     /// Values for `$NAME` and `${NAME}` in a CSV, usually the environment.
     pub variables: BTreeMap<String, String>,
 }
@@ -46,6 +48,7 @@ impl Default for Options {
             secure_boot: None,
             primary_bootloader_offset: None,
             recovery_bootloader_offset: None,
+            anti_rollback: false,
             variables: BTreeMap::new(),
         }
     }

@@ -193,9 +193,10 @@ impl Reading {
     ///
     /// # Errors
     ///
-    /// The first finding that is an error, if there is one.
+    /// The first finding that is an error and not allowed, if there is one.
     pub fn usable_table(&self, report: &Report) -> Result<Table, Unusable> {
-        match report.findings.iter().find(|finding| finding.severity == Severity::Error) {
+        let stops = |it: &&Finding| it.severity == Severity::Error && !it.allowed;
+        match report.findings.iter().find(stops) {
             Some(first) => Err(Unusable { file: self.file.clone(), first: first.clone() }),
             None => Ok(self.table()),
         }

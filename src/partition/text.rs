@@ -106,7 +106,7 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn is_line_end(letter: char) -> bool {
+pub(crate) fn is_line_end(letter: char) -> bool {
     matches!(
         letter,
         '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'

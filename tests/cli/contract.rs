@@ -77,6 +77,7 @@ fn verbose_says_what_was_decided_and_from_where() {
              chip esp32c3, from `esp-ota.toml`\n\
              flash-size 8MB, from `--flash-size`\n\
              partitions partitions.csv, from `esp-ota.toml`\n\
+             partitions.allow [], from the default\n\
              trust.roots [certs/root.pem], from `esp-ota.toml`\n\
              trust.embed [src/roots.rs], from `esp-ota.toml`\n\
              release.url https://updates.test/t, from `esp-ota.toml`\n\

@@ -52,7 +52,25 @@ reports! {
         folder: String, product: String, chip: String, files: Vec<String>, firmware: bool,
         keys: Option<String>, pinned: usize, next: Vec<String>,
     }
-    Partitions { findings: Vec<Finding>, accepted_by: AcceptedBy, }
+    Generate {
+        chip: Option<String>, flash_size: u32, table_offset: u32, preset: Option<String>,
+        output: Option<String>, changed: bool, rows: Vec<Row>, slots: Vec<GeneratedSlot>,
+        image: Option<SlotImage>, unused: u64, findings: Vec<Finding>, csv: String,
+    }
+    Show {
+        file: String, flash_size: Option<u32>, table_offset: u32, rows: Vec<Row>,
+        unused: Option<u64>, complete: bool, findings: Vec<Finding>, accepted_by: AcceptedBy,
+    }
+    Diff {
+        old: String, new: String, verdict: String, over_the_air: bool, loses: Vec<String>,
+        largest_image: Option<u32>, obstacles: Vec<String>, rows: Vec<DiffRow>,
+    }
+    Partitions { findings: Vec<Finding>, accepted_by: AcceptedBy, images: Vec<Measured>, }
+    Convert {
+        input: String, output: Option<String>, to: String, rows: usize, size: usize, changed: bool,
+        csv: Option<String>,
+    }
+    Explain { codes: Vec<Listed>, page: Option<String>, }
     CaAdd { added: Vec<Root>, file: String, pinned: usize, generated: Vec<String>, }
     CaEmbed { pinned: usize, generated: Vec<String>, changed: bool, }
     Keys { folder: String, roles: Vec<String>, root: String, }
@@ -88,7 +106,19 @@ macro_rules! parts {
 parts! {
     Finding {
         code: String, severity: String, line: Option<usize>, column: Option<usize>,
-        message: String, help: Option<String>,
+        message: String, help: Option<String>, allowed: bool,
+    }
+    Measured { file: String, size: usize, slots: Vec<Room>, }
+    Room { name: String, size: u32, free: i64, free_percent: f64, }
+    Listed { code: String, severity: String, summary: String, }
+    Row { name: String, r#type: String, subtype: String, offset: u32, size: u32, flags: String, }
+    GeneratedSlot {
+        name: String, offset: u32, size: u32, free: Option<i64>, free_percent: Option<f64>,
+    }
+    SlotImage { file: String, size: u32, }
+    DiffRow {
+        name: String, changes: Vec<String>, old: Option<Row>, new: Option<Row>, over_the_air: bool,
+        obstacle: Option<String>, loss: Option<String>,
     }
     AcceptedBy { esp_idf: bool, espflash: bool, esp_bootloader_esp_idf: bool, ota: bool, }
     Root { subject: String, sha256: String, key: String, not_after: String, }

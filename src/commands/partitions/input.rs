@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use super::LARGEST_FILE;
 use crate::chip::Chip;
 use crate::commands::{Context, ContextError, context};
-use crate::config::Overrides;
+use crate::config::{Overrides, Project};
 use crate::error::Failure;
 use crate::flash_size::FlashSize;
 use crate::partition::{self, Options, Reading, SecureBoot};
 
 /// Stands for standard input, where a file is expected.
-const STANDARD_INPUT: &str = "-";
+pub(super) const STANDARD_INPUT: &str = "-";
 
 /// Which table, and what it is judged against.
 #[derive(Debug, clap::Args)]
@@ -38,6 +38,9 @@ pub(super) struct Input {
     /// Where a `bootloader, recovery` row is, as gen_esp32part.py takes it
     #[arg(long, value_name = "OFFSET", value_parser = offset)]
     recovery_bootloader_offset: Option<u32>,
+    /// The bootloader has anti-rollback switched on
+    #[arg(long)]
+    anti_rollback: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -55,6 +58,10 @@ pub(super) struct Loaded {
     pub(super) reading: Reading,
     /// What it is judged against.
     pub(super) options: Options,
+    /// The file as it is.
+    pub(super) bytes: Vec<u8>,
+    /// The project, where the table is the project's own.
+    pub(super) project: Option<Project>,
 }
 
 /// Reads `0x8000` or `32768`.
@@ -86,8 +93,10 @@ impl Input {
             }),
             primary_bootloader_offset: self.primary_bootloader_offset,
             recovery_bootloader_offset: self.recovery_bootloader_offset,
+            anti_rollback: self.anti_rollback,
             variables: variables(),
         };
+        let mut own = None;
         let file = match self.file {
             Some(file) => file,
             None => {
@@ -99,7 +108,9 @@ impl Input {
                 let project = context.project(&overrides)?;
                 options.chip = Some(project.chip.value);
                 options.flash_size = Some(project.flash_size.value.bytes());
-                project.path(&project.partitions.value)
+                let file = project.path(&project.partitions.value);
+                own = Some(project);
+                file
             }
         };
         let bytes = if file == Path::new(STANDARD_INPUT) {
@@ -109,6 +120,6 @@ impl Input {
             context::read(&file, LARGEST_FILE)?
         };
         let reading = partition::read(&bytes, Some(&file), &options);
-        Ok(Loaded { file, reading, options })
+        Ok(Loaded { file, reading, options, bytes, project: own })
     }
 }

@@ -1,7 +1,16 @@
 //! `partitions`: partition tables, checked, made and changed.
 
+mod canvas;
 mod check;
+mod convert;
+mod diff;
+mod explain;
+mod firmware;
+mod generate;
 mod input;
+mod rows;
+mod show;
+mod words;
 
 use super::{Context, context};
 use crate::config::Project;
@@ -20,21 +29,36 @@ pub struct Partitions {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
+    Generate(generate::Generate),
     Check(check::Check),
+    Show(show::Show),
+    Convert(convert::Convert),
+    Diff(diff::Diff),
+    Explain(explain::Explain),
 }
 
 impl Partitions {
     /// The word that JSON reports carry.
     pub fn name(&self) -> &'static str {
         match self.action {
+            Action::Generate(_) => "partitions generate",
             Action::Check(_) => "partitions check",
+            Action::Show(_) => "partitions show",
+            Action::Convert(_) => "partitions convert",
+            Action::Diff(_) => "partitions diff",
+            Action::Explain(_) => "partitions explain",
         }
     }
 
     /// Runs the subcommand.
     pub fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self.action {
+            Action::Generate(generate) => generate.run(context),
             Action::Check(check) => check.run(context),
+            Action::Show(show) => show.run(context),
+            Action::Convert(convert) => convert.run(context),
+            Action::Diff(diff) => diff.run(context),
+            Action::Explain(explain) => explain.run(context),
         }
     }
 }
@@ -50,6 +74,7 @@ pub(super) fn project_table(project: &Project) -> Result<(Table, partition::Repo
     };
     let bytes = context::read(&file, LARGEST_FILE)?;
     let reading = partition::read(&bytes, Some(&file), &options);
-    let report = partition::check(&reading, &options);
+    let mut report = partition::check(&reading, &options);
+    report.allow(&project.allow.value);
     Ok((reading.usable_table(&report)?, report))
 }

@@ -24,6 +24,10 @@ const MOST_ROWS: usize = 95;
 /// Where espflash expects the first partition of a CSV: behind a table at 0x8000.
 const FIRST_OFFSET: u64 = 0x9000;
 
+/// How to flash a table that espflash cannot read: as bytes, which it need not understand.
+const AS_BYTES: &str = "make it binary with `cargo esp-ota partitions convert`, and write that to \
+                        the table's offset with `espflash write-bin`";
+
 /// Why espflash does not take a table.
 type Objection = Box<Finding>;
 
@@ -82,10 +86,7 @@ fn row_panics(row: &Row) -> Option<Finding> {
         (Field::Subtype, format!("it is {kind}"))
     };
     let message = format!("espflash crashes on `{}`: {why}", row.title());
-    Some(
-        row.finding(field, Code::EspflashPanics, message)
-            .help("flash this table with `cargo esp-ota flash`"),
-    )
+    Some(row.finding(field, Code::EspflashPanics, message).help(AS_BYTES))
 }
 
 /// Has the crate read the very file where that is safe, so that what it objects to in the spelling
@@ -122,7 +123,7 @@ fn ask(reading: &Reading) -> Result<PartitionTable, Objection> {
 
 fn refuses(why: &str) -> Objection {
     Finding::new(Code::EspflashRefuses, format!("espflash refuses this table: {why}"))
-        .help("flash it with `cargo esp-ota flash`, or change what espflash objects to")
+        .help(format!("change what espflash objects to, or {AS_BYTES}"))
         .into()
 }
 

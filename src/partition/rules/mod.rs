@@ -41,7 +41,7 @@ pub fn check(reading: &Reading, options: &Options) -> Report {
     let mut elsewhere = Vec::new();
     let (mut espflash, mut device) = (false, false);
     if is_whole(reading) {
-        ota::check(rows, &mut findings);
+        ota::check(rows, options, &mut findings);
         espflash = espflash::check(reading, options, &mut elsewhere);
         device = device::check(reading, &mut elsewhere);
     }
@@ -51,10 +51,14 @@ pub fn check(reading: &Reading, options: &Options) -> Report {
     }
     let ota = esp_idf && findings.iter().all(|finding| finding.severity < Severity::Error);
 
-    findings.sort_by_key(|finding| (finding.line.is_none(), finding.line, finding.column));
     let left_out = findings.len().saturating_sub(MOST_FINDINGS);
     if left_out > 0 {
+        // What is left out must not be what the table is rejected for.
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         findings.truncate(MOST_FINDINGS);
+    }
+    findings.sort_by_key(|finding| (finding.line.is_none(), finding.line, finding.column));
+    if left_out > 0 {
         findings.push(Finding::new(
             Code::TooManyFindings,
             format!("{left_out} more findings are not shown"),
@@ -69,8 +73,8 @@ pub fn check_table(table: &Table, options: &Options) -> Report {
     check(&Reading::from(table), options)
 }
 
-/// Whether every row of the file is known.
-fn is_whole(reading: &Reading) -> bool {
+/// Whether every row of the file is known, whatever the rules say of it.
+pub fn is_whole(reading: &Reading) -> bool {
     reading.findings.iter().all(|finding| {
         finding.severity < Severity::Error
             || matches!(
@@ -92,5 +96,20 @@ trait Blame {
 impl Blame for Row {
     fn finding(&self, field: Field, code: Code, message: String) -> Finding {
         Finding::new(code, message).at(self.place(field))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::csv;
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_of_a_report_is_what_is_least_severe() {
+        let warnings: String = (0..600).map(|row| format!("p{row},data,fat,,100\n")).collect();
+        let report = csv(&warnings);
+        assert_eq!(report.findings.len(), MOST_FINDINGS + 1);
+        assert!(report.findings.iter().any(|finding| finding.code == Code::TooManyRows));
+        assert_eq!(report.worst(), Some(Severity::Error));
     }
 }

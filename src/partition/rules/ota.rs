@@ -9,14 +9,15 @@ use crate::partition::code::Code;
 use crate::partition::csv::Field;
 use crate::partition::finding::Finding;
 use crate::partition::kind::Kind;
+use crate::partition::options::Options;
 use crate::partition::reading::Row;
 
 /// Least NVS for the update agent beside Wi-Fi settings: of its pages of 0x1000 one is always free,
-/// and the agent's trusted root is in it twice while the new one replaces the old. It is also what
-/// ESP-IDF's own two-slot layout has.
-const AGENT_NVS: u32 = 0x4000;
+/// and the largest root it trusts, 7 KiB, is in it twice while the new one replaces the old. The
+/// tests of the agent's memory show that one page less does not do.
+const AGENT_NVS: u32 = 0x5000;
 
-pub(super) fn check(rows: &[Row], findings: &mut Vec<Finding>) {
+pub(super) fn check(rows: &[Row], options: &Options, findings: &mut Vec<Finding>) {
     if !rows.iter().any(|row| row.entry.kind.is_app()) {
         findings.push(
             Finding::new(Code::AppMissing, "the table has no app partition")
@@ -34,6 +35,9 @@ pub(super) fn check(rows: &[Row], findings: &mut Vec<Finding>) {
     }
     slots(rows, findings);
     factory(rows, findings);
+    if options.anti_rollback {
+        anti_rollback(rows, findings);
+    }
     nvs(rows, findings);
 }
 
@@ -118,6 +122,23 @@ fn factory(rows: &[Row], findings: &mut Vec<Finding>) {
     }
 }
 
+/// Updates do not replace the factory app. Once one of them has raised the version in the eFuses, a
+/// bootloader with anti-rollback refuses it for good: the fallback that it seems to be is none, which
+/// is why ESP-IDF wants no such row there (`bootloader_utility.c`).
+fn anti_rollback(rows: &[Row], findings: &mut Vec<Finding>) {
+    for row in rows.iter().filter(|row| row.entry.kind == Kind::FACTORY) {
+        let message = format!(
+            "`{}` is a factory app: with anti-rollback the bootloader refuses it for good once an \
+             update has raised the secure version",
+            row.title()
+        );
+        findings.push(
+            row.finding(Field::Subtype, Code::FactoryWithAntiRollback, message)
+                .help("remove the row, and install the first image in `ota_0`"),
+        );
+    }
+}
+
 fn nvs(rows: &[Row], findings: &mut Vec<Finding>) {
     let stores = rows.iter().filter(|row| row.entry.kind == Kind::NVS);
     let writable = stores.filter(|row| !row.entry.flags.readonly());
@@ -147,7 +168,7 @@ fn nvs(rows: &[Row], findings: &mut Vec<Finding>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{GOOD, codes, csv, finds};
+    use super::super::testing::{GOOD, codes, csv, csv_with, finds};
     use super::*;
     use crate::partition::Report;
 
@@ -213,10 +234,22 @@ mod tests {
     }
 
     #[test]
+    fn anti_rollback_leaves_no_use_for_a_factory_app() {
+        let table = format!("{GOOD}f,app,factory,,64K,\n");
+        let with =
+            |anti_rollback| csv_with(&table, &Options { anti_rollback, ..Options::default() });
+        assert_eq!(codes(&with(false)), []);
+        assert_eq!(codes(&with(true)), [Code::FactoryWithAntiRollback]);
+        assert!(with(true).accepted_by.ota, "updates still work");
+        let options = Options { anti_rollback: true, ..Options::default() };
+        assert_eq!(codes(&csv_with(GOOD, &options)), []);
+    }
+
+    #[test]
     fn the_agent_needs_a_store_that_it_may_write() {
         let with = |size: &str| csv(&GOOD.replace("nvs,,0x5000,", size));
-        assert_eq!(codes(&with("nvs,,0x4000,")), []);
-        assert_eq!(codes(&with("nvs,,0x3000,")), [Code::NvsTooSmall]);
+        assert_eq!(codes(&with("nvs,,0x5000,")), []);
+        assert_eq!(codes(&with("nvs,,0x4000,")), [Code::NvsTooSmall]);
         let readonly = with("nvs,,0x5000,readonly");
         assert!(codes(&readonly).contains(&Code::NvsMissing));
         assert!(readonly.accepted_by.ota, "other agents may keep their state elsewhere");

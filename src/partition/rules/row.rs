@@ -32,7 +32,9 @@ pub(super) fn check(rows: &[Row], options: &Options, findings: &mut Vec<Finding>
 /// More rows than fit. ESP-IDF refuses to write such a table; one that exists already it converts
 /// without a word, and the bootloader then refuses it.
 pub(super) fn count(rows: &[Row], source: &Source, findings: &mut Vec<Finding>) {
-    if rows.len() <= MOST_ROWS {
+    // Where rows were left unread, the number of those that were read is no news.
+    let is_said = findings.iter().any(|finding| finding.code == Code::TooManyRows);
+    if rows.len() <= MOST_ROWS || is_said {
         return;
     }
     let code = match source {
