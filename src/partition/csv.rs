@@ -236,7 +236,8 @@ impl Fields<'_> {
             }
             return Some(keyword::UNDEFINED.into());
         }
-        self.value(Field::Subtype, ty.map_or(&[], keyword::subtypes))
+        let words = ty.map_or_else(|_| Vec::new(), |ty| self.options.extra_subtypes.words(ty));
+        self.value(Field::Subtype, &words)
     }
 
     fn offset(&mut self, kind: Fixed) -> Option<Option<i128>> {
@@ -309,7 +310,7 @@ impl Fields<'_> {
         written.split(':').filter_map(flag).fold(Flags::default(), Flags::with)
     }
 
-    fn value(&mut self, field: Field, words: Words) -> Option<i128> {
+    fn value(&mut self, field: Field, words: Words<'_>) -> Option<i128> {
         let written = &self.written.cell(field).text;
         let problem = match number::parse(written, words) {
             Ok(value) => return Some(value),

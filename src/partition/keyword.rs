@@ -1,13 +1,13 @@
 //! ESP-IDF's words for types and subtypes (`TYPES` and `SUBTYPES` in gen_esp32part.py 1.5).
 
 /// Words and the codes they stand for, in the order in which messages list them.
-pub(crate) type Words = &'static [(&'static str, u8)];
+pub(crate) type Words<'a> = &'a [(&'a str, u8)];
 
 /// Words of the type column.
-pub(crate) const TYPES: Words =
+pub(crate) const TYPES: Words<'static> =
     &[("bootloader", 0x02), ("partition_table", 0x03), ("app", 0x00), ("data", 0x01)];
 
-const APP: Words = &[
+const APP: Words<'static> = &[
     ("factory", 0x00),
     ("test", 0x20),
     ("ota_0", 0x10),
@@ -30,7 +30,7 @@ const APP: Words = &[
     ("tee_1", 0x31),
 ];
 
-const DATA: Words = &[
+const DATA: Words<'static> = &[
     ("ota", 0x00),
     ("phy", 0x01),
     ("nvs", 0x02),
@@ -45,15 +45,15 @@ const DATA: Words = &[
     ("tee_ota", 0x90),
 ];
 
-const BOOTLOADER: Words = &[("primary", 0x00), ("ota", 0x01), ("recovery", 0x02)];
+const BOOTLOADER: Words<'static> = &[("primary", 0x00), ("ota", 0x01), ("recovery", 0x02)];
 
-const PARTITION_TABLE: Words = &[("primary", 0x00), ("ota", 0x01)];
+const PARTITION_TABLE: Words<'static> = &[("primary", 0x00), ("ota", 0x01)];
 
 /// What an empty subtype means in every type but `app`.
 pub(crate) const UNDEFINED: u8 = 0x06;
 
 /// Words of the subtype column for a type; none for custom types.
-pub(crate) fn subtypes(ty: u8) -> Words {
+pub(crate) fn subtypes(ty: u8) -> Words<'static> {
     match ty {
         0x00 => APP,
         0x01 => DATA,
@@ -64,12 +64,12 @@ pub(crate) fn subtypes(ty: u8) -> Words {
 }
 
 /// The word for a code.
-pub(crate) fn word(words: Words, code: u8) -> Option<&'static str> {
+pub(crate) fn word<'a>(words: Words<'a>, code: u8) -> Option<&'a str> {
     words.iter().find(|(_, known)| *known == code).map(|(word, _)| *word)
 }
 
 /// The code of a word, spelt exactly.
-pub(crate) fn code(words: Words, word: &str) -> Option<u8> {
+pub(crate) fn code(words: Words<'_>, word: &str) -> Option<u8> {
     words.iter().find(|(known, _)| *known == word).map(|(_, code)| *code)
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn is_subtype(word: &str) -> bool {
 
 /// The word that was probably meant: the one with the smallest edit distance, if that is at most 2
 /// and smaller than the word is long.
-pub(crate) fn nearest(words: Words, typed: &str) -> Option<&'static str> {
+pub(crate) fn nearest<'a>(words: Words<'a>, typed: &str) -> Option<&'a str> {
     // Longer than any word by more than the distance allowed; also bounds the work.
     const LONGEST: usize = 20;
     if typed.chars().count() > LONGEST {

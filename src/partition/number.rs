@@ -19,7 +19,7 @@ pub(crate) enum NotAValue {
 }
 
 /// Reads a field that may be a number with suffixes or one of `words`.
-pub(crate) fn parse(field: &str, words: Words) -> Result<i128, NotAValue> {
+pub(crate) fn parse(field: &str, words: Words<'_>) -> Result<i128, NotAValue> {
     let mut text = field;
     let mut factor: i128 = 1;
     loop {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::extra_subtypes::ExtraSubtypes;
 use crate::chip::Chip;
 
 /// Bytes of flash that the partition table occupies: one sector, at [`Options::table_offset`]
@@ -35,6 +36,8 @@ pub struct Options {
     pub recovery_bootloader_offset: Option<u32>,
     /// Whether the bootloader refuses older images for good (`CONFIG_BOOTLOADER_APP_ANTI_ROLLBACK`).
     pub anti_rollback: bool,
+    /// Words for subtypes beside ESP-IDF's own (`--extra-partition-subtypes`).
+    pub extra_subtypes: ExtraSubtypes,
     /// Values for `$NAME` and `${NAME}` in a CSV, usually the environment.
     pub variables: BTreeMap<String, String>,
 }
@@ -49,6 +52,7 @@ impl Default for Options {
             primary_bootloader_offset: None,
             recovery_bootloader_offset: None,
             anti_rollback: false,
+            extra_subtypes: ExtraSubtypes::default(),
             variables: BTreeMap::new(),
         }
     }

@@ -68,9 +68,13 @@ impl Last {
         if draft.size < 0 {
             draft.size = draft.size.saturating_neg().saturating_sub(offset);
         }
-        self.end = offset.saturating_add(draft.size);
-        self.known = true;
-        self.name = Some(text::quote(&draft.written.name.text).into_owned());
+        // A row that is wrong itself is not what the next one follows: the next would be wrong too.
+        self.known = u32::try_from(offset).is_ok() && u32::try_from(draft.size).is_ok();
+        let end = offset.saturating_add(draft.size);
+        if self.known && end >= self.end {
+            self.end = end;
+            self.name = Some(text::quote(&draft.written.name.text).into_owned());
+        }
         Some((draft, offset))
     }
 
@@ -228,6 +232,15 @@ mod tests {
     fn the_first_row_begins_behind_the_table() {
         assert_eq!(found("a,data,nvs,0x9000,0x3000"), []);
         assert_eq!(found("a,data,nvs,0x8fff,0x3000"), [(Code::OffsetInsideTable, Some(1))]);
+    }
+
+    #[test]
+    fn a_mistake_is_not_reported_again_in_the_rows_that_follow() {
+        let rest = "\nb,data,phy,,0x1000\nc,data,fat,,0x1000";
+        for row in ["a,data,nvs,0x0,0x3000", "a,data,nvs,,99999999999", "a,data,nvs,,-1"] {
+            let lines: Vec<_> = found(&format!("{row}{rest}")).iter().map(|(_, at)| *at).collect();
+            assert_eq!(lines, [Some(1)], "{row}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::commands::{Context, ContextError, context};
 use crate::config::{Overrides, Project};
 use crate::error::Failure;
 use crate::flash_size::FlashSize;
-use crate::partition::{self, Options, Reading, SecureBoot};
+use crate::partition::{self, ExtraSubtypes, Options, Reading, SecureBoot};
 
 /// Stands for standard input, where a file is expected.
 pub(super) const STANDARD_INPUT: &str = "-";
@@ -41,6 +41,9 @@ pub(super) struct Input {
     /// The bootloader has anti-rollback switched on
     #[arg(long)]
     anti_rollback: bool,
+    /// Words for subtypes beside ESP-IDF's own, between semicolons: `app, my_app, 0x40; …`
+    #[arg(long, value_name = "ENTRIES", default_value = "", hide_default_value = true)]
+    extra_partition_subtypes: ExtraSubtypes,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -94,6 +97,7 @@ impl Input {
             primary_bootloader_offset: self.primary_bootloader_offset,
             recovery_bootloader_offset: self.recovery_bootloader_offset,
             anti_rollback: self.anti_rollback,
+            extra_subtypes: self.extra_partition_subtypes,
             variables: variables(),
         };
         let mut own = None;

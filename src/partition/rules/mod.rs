@@ -29,7 +29,7 @@ pub fn check(reading: &Reading, options: &Options) -> Report {
     let mut findings = reading.findings.clone();
     row::check(rows, options, &mut findings);
     row::count(rows, &reading.source, &mut findings);
-    names::check(rows, &mut findings);
+    names::check(rows, options, &mut findings);
     placement::check(rows, options, &mut findings);
     singletons::check(rows, &mut findings);
     bootloader::check(rows, options, &mut findings);

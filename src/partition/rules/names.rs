@@ -6,13 +6,15 @@ use super::Blame as _;
 use crate::partition::code::Code;
 use crate::partition::csv::Field;
 use crate::partition::entry::Label;
+use crate::partition::extra_subtypes::ExtraSubtypes;
 use crate::partition::finding::Finding;
 use crate::partition::keyword;
+use crate::partition::options::Options;
 use crate::partition::reading::Row;
 
-pub(super) fn check(rows: &[Row], findings: &mut Vec<Finding>) {
+pub(super) fn check(rows: &[Row], options: &Options, findings: &mut Vec<Finding>) {
     for row in rows {
-        keyword(row, findings);
+        keyword(row, &options.extra_subtypes, findings);
         spelling(row, findings);
     }
     duplicates(rows, findings);
@@ -20,11 +22,11 @@ pub(super) fn check(rows: &[Row], findings: &mut Vec<Finding>) {
 
 /// A word of the type or subtype column as a name is fine for that type, and a likely slip of the
 /// columns for any other.
-fn keyword(row: &Row, findings: &mut Vec<Finding>) {
+fn keyword(row: &Row, subtypes: &ExtraSubtypes, findings: &mut Vec<Finding>) {
     let (name, kind) = (row.name.as_str(), row.entry.kind);
     let as_type = keyword::code(keyword::TYPES, name).is_some_and(|ty| ty != kind.ty);
-    let as_subtype = keyword::is_subtype(name)
-        && keyword::code(keyword::subtypes(kind.ty), name) != Some(kind.subtype);
+    let as_subtype = subtypes.is_word(name)
+        && keyword::code(&subtypes.words(kind.ty), name) != Some(kind.subtype);
     if as_type || as_subtype {
         let column = if as_type { "type" } else { "subtype" };
         let message =
