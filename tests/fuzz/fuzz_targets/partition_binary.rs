@@ -1,0 +1,13 @@
+//! Any bytes as a binary partition table.
+
+#![no_main]
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    if !bytes.starts_with(&[0xaa, 0x50]) {
+        return Corpus::Reject;
+    }
+    cargo_esp_ota_fuzz::judge(bytes);
+    Corpus::Keep
+});
