@@ -71,7 +71,7 @@ pub fn digest_of<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> St
         sha.update(u64::try_from(contents.len()).unwrap_or(u64::MAX).to_be_bytes());
         sha.update(contents);
     }
-    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::hex::lower(&sha.finalize())
 }
 
 /// The digest of this tool's own agent.

@@ -18,6 +18,7 @@ pub mod device;
 pub mod disk;
 pub mod error;
 pub mod flash_size;
+pub mod hex;
 pub mod image;
 pub mod output;
 pub mod partition;

@@ -16,7 +16,7 @@ const LONGEST_FILE: usize = 400;
 const LONGEST_MEDIAN: usize = 200;
 
 /// What each part may use of the others. Whatever is not listed, it may not.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("main", &[]),
     ("cli", &["commands", "error", "output"]),
     (
@@ -39,19 +39,20 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "virtual_device",
         ],
     ),
-    ("agent", &[]),
+    ("agent", &["hex"]),
     ("chip", &[]),
     ("config", &["chip", "disk", "error", "flash_size", "partition"]),
-    ("device", &["agent", "error", "image", "output", "partition", "virtual_device"]),
+    ("device", &["agent", "error", "hex", "image", "output", "partition", "virtual_device"]),
     ("disk", &[]),
     ("error", &[]),
     ("flash_size", &[]),
+    ("hex", &[]),
     ("image", &["agent", "chip", "error", "flash_size"]),
     ("output", &["error"]),
-    ("partition", &["chip", "error"]),
-    ("release", &["chip", "disk", "error"]),
-    ("server", &["error"]),
-    ("trust", &["error"]),
+    ("partition", &["chip", "error", "hex"]),
+    ("release", &["chip", "disk", "error", "hex"]),
+    ("server", &["error", "hex"]),
+    ("trust", &["error", "hex"]),
     ("virtual_device", &["agent", "chip", "error", "release", "trust"]),
 ];
 

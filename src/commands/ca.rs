@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use toml_edit::{Array, DocumentMut, Item, Table, Value};
 
-use super::{Context, ContextError, context};
+use super::{Context, ContextError, context, file_list};
 use crate::config::{Overrides, Project};
 use crate::error::{Exit, Explained, Failure, Location};
 use crate::output::{Paint, Report, Tone};
@@ -368,7 +368,7 @@ impl Report for AddReport {
             writeln!(out, "  SHA-256 {}", root.sha256)?;
             writeln!(out, "  {}, ends {}", root.key, root.not_after)?;
         }
-        writeln!(out, "{} pinned in all, in {}", self.pinned, list(&self.generated))
+        writeln!(out, "{} pinned in all, in {}", self.pinned, file_list(&self.generated))
     }
 }
 
@@ -376,13 +376,8 @@ impl Report for EmbedReport {
     fn human(&self, out: &mut dyn Write, _: Paint) -> io::Result<()> {
         let word = if self.changed { "written" } else { "up to date" };
         let roots = if self.pinned == 1 { "root" } else { "roots" };
-        writeln!(out, "{} pinned {roots} in {}: {word}", self.pinned, list(&self.generated))
+        writeln!(out, "{} pinned {roots} in {}: {word}", self.pinned, file_list(&self.generated))
     }
-}
-
-fn list(files: &[PathBuf]) -> String {
-    let files: Vec<_> = files.iter().map(|file| format!("`{}`", file.display())).collect();
-    files.join(", ")
 }
 
 #[cfg(test)]

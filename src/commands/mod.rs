@@ -24,6 +24,12 @@ use crate::error::Failure;
 /// Bytes of one file of the agent: the longest of ours has 15 KB.
 const LARGEST_AGENT_FILE: u64 = 1024 * 1024;
 
+/// Files in a sentence: each in backticks, with commas between.
+fn file_list(files: &[PathBuf]) -> String {
+    let files: Vec<_> = files.iter().map(|file| format!("`{}`", file.display())).collect();
+    files.join(", ")
+}
+
 /// The digest of the agent that a project has in `src/ota`, if it has one.
 fn project_agent(project: &Project) -> Result<Option<String>, Failure> {
     let folder = project.path(Path::new("src/ota"));

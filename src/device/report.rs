@@ -9,6 +9,7 @@ use crate::agent::image::{self, ImageError, ImageInfo};
 use crate::agent::layout::Region;
 use crate::agent::otadata::{ENTRY, Entry, SECTOR};
 use crate::error::{Exit, Explained};
+use crate::hex;
 use crate::image::Bytes;
 use crate::output::{Paint, Report, Tone};
 use crate::partition::{self, Options, Severity, TABLE_SIZE, Table};
@@ -270,11 +271,11 @@ fn entry_report(entry: &Entry, count: u32) -> EntryReport {
         state: entry.state.name(),
         label: match entry.label.name() {
             Some(name) => name.to_owned(),
-            None => hex(&entry.label.bytes()),
+            None => hex::lower(&entry.label.bytes()),
         },
         crc,
         selects: if entry.is_sound() { entry.slot(count).map(Target::Slot) } else { None },
-        raw: hex(&entry.encode()),
+        raw: hex::lower(&entry.encode()),
     }
 }
 
@@ -303,16 +304,12 @@ fn image_report(info: &ImageInfo) -> ImageReport {
         project: descriptor.map_or("", |descriptor| descriptor.project()).to_owned(),
         version: descriptor.map_or("", |descriptor| descriptor.version()).to_owned(),
         secure_version: descriptor.map_or(0, |descriptor| descriptor.secure_version),
-        elf_sha256: descriptor.map_or(String::new(), |descriptor| hex(&descriptor.elf_digest)),
+        elf_sha256: descriptor
+            .map_or(String::new(), |descriptor| hex::lower(&descriptor.elf_digest)),
         built: format!("{date} {time}").trim().to_owned(),
         size: info.len,
-        sha256: hex(&info.digest),
+        sha256: hex::lower(&info.digest),
     }
-}
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Report for SlotReport {

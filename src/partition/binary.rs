@@ -13,6 +13,7 @@ use super::kind::Kind;
 use super::reading::{Digest, Row};
 use super::table::Table;
 use crate::error::{Exit, Explained};
+use crate::hex;
 
 /// Bytes of a table in a file (`MAX_PARTITION_LENGTH`); the rest of its sector is for a signature.
 pub const FORMAT_SIZE: usize = 0xc00;
@@ -216,8 +217,8 @@ impl Reader<'_> {
                     Code::DigestMismatch,
                     format!(
                         "the MD5 of the rows is {}, but the table says {}",
-                        hex(&computed),
-                        hex(&found)
+                        hex::lower(&computed),
+                        hex::lower(&found)
                     ),
                 )
                 .help("the table is damaged or was edited: generate it again from its CSV"),
@@ -233,7 +234,10 @@ impl Reader<'_> {
             self.findings.push(
                 Finding::new(
                     Code::DigestPadding,
-                    format!("the digest row begins with {}, not EB EB and 14 x FF", hex(&begin)),
+                    format!(
+                        "the digest row begins with {}, not EB EB and 14 x FF",
+                        hex::lower(&begin)
+                    ),
                 )
                 .help("generate the table again: espflash does not recognise this digest"),
             );
@@ -278,10 +282,6 @@ impl Reader<'_> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -307,10 +307,10 @@ mod tests {
     fn the_standard_table_has_the_digest_that_gen_esp32part_gives_it() {
         let bytes = encode(&table()).unwrap();
         assert_eq!(bytes.len(), FORMAT_SIZE);
-        assert_eq!(hex(&bytes[..16]), "aa50010200900000005000006e767300");
+        assert_eq!(hex::lower(&bytes[..16]), "aa50010200900000005000006e767300");
         // Row 5 of gen_esp32part.py 1.5's output for the same CSV.
         assert_eq!(
-            hex(&bytes[160..192]),
+            hex::lower(&bytes[160..192]),
             "ebebffffffffffffffffffffffffffff28f14c0945017760a107065db97a2507"
         );
         assert!(bytes[192..].iter().all(|byte| *byte == 0xff));

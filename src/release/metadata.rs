@@ -11,6 +11,7 @@ use tough::schema::{Role as Metadata, Root, Signature};
 
 use super::keys::Role;
 use super::repository::error::RepositoryError;
+use crate::hex;
 
 /// The version of the TUF specification that the metadata follows.
 pub(super) const SPECIFICATION: &str = "1.0.31";
@@ -62,8 +63,8 @@ async fn sign(
         if !trusted.contains(&keyid) {
             return Err(RepositoryError::KeyNotInRoot {
                 role,
-                key: hex(&keyid),
-                trusted: trusted.iter().map(|id| hex(id)).collect(),
+                key: hex::lower(&keyid),
+                trusted: trusted.iter().map(|id| hex::lower(id)).collect(),
             });
         }
         let sig = signer.sign(message, &SystemRandom::new()).await.map_err(failed)?;
@@ -85,9 +86,4 @@ pub(super) fn days_after(now: Timestamp, days: u32) -> Result<Timestamp, Reposit
         .and_then(|seconds| now.as_second().checked_add(seconds))
         .and_then(|second| Timestamp::from_second(second).ok())
         .ok_or(RepositoryError::Expiry { days })
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

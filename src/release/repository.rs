@@ -17,13 +17,14 @@ use url::Url;
 
 use super::custom::Custom;
 use super::keys::{PublishKeys, Role};
-use super::metadata::{self, SPECIFICATION, hex};
+use super::metadata::{self, SPECIFICATION};
 use super::plan::{Existing, Plan, STAGED_TIMESTAMP, Upload};
 use super::root;
 use super::rules::{self, MetadataSizes, Release, Verdict};
 use super::store::Store;
 pub use super::transport::View;
 use super::transport::{BASE, StoreTransport};
+use crate::hex;
 pub use error::RepositoryError;
 
 /// How far file numbers may run ahead of the live version: one for each publish that died, and
@@ -80,7 +81,7 @@ pub struct NewRelease {
 impl NewRelease {
     /// SHA-256 of the image in lower-case hex.
     pub fn sha256(&self) -> String {
-        hex(&Sha256::digest(&self.image))
+        hex::lower(&Sha256::digest(&self.image))
     }
 }
 
@@ -186,7 +187,7 @@ impl State {
             custom.version = rules::version(&custom.version)?.to_string();
             let digest = Sha256::digest(&image).to_vec();
             let length = u64::try_from(image.len()).unwrap_or(u64::MAX);
-            let release = Release { sha256: hex(&digest), length, custom };
+            let release = Release { sha256: hex::lower(&digest), length, custom };
             if rules::judge(&releases, &release)? == Verdict::New {
                 let (name, target) = target(&release, digest)?;
                 targets.insert(name, target);
@@ -331,7 +332,7 @@ fn releases(targets: &HashMap<TargetName, Target>) -> Result<Vec<Release>, Repos
             let custom = Custom::from_target(&target.custom).map_err(|source| {
                 RepositoryError::Custom { target: name.raw().to_owned(), source }
             })?;
-            Ok(Release { custom, sha256: hex(&target.hashes.sha256), length: target.length })
+            Ok(Release { custom, sha256: hex::lower(&target.hashes.sha256), length: target.length })
         })
         .collect::<Result<Vec<_>, RepositoryError>>()?;
     releases.sort_by_cached_key(|release| release.custom.file_name());

@@ -86,7 +86,7 @@ fn digest(file: &mut File) -> io::Result<String> {
             Some(bytes) => hasher.update(bytes),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(crate::hex::lower(&hasher.finalize()))
 }
 
 /// Whether `tag` is in a list as `If-None-Match` and `If-Match` carry it. `*` is any.

@@ -94,7 +94,7 @@ impl PinnedRoot {
 
     /// SHA-256 of the whole certificate in lower-case hex.
     pub fn fingerprint_hex(&self) -> String {
-        self.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::hex::lower(&self.fingerprint)
     }
 
     /// First second in which it is valid.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::build::ROOT_FILE;
-use super::{Context, ContextError, context, keys};
+use super::{Context, ContextError, context, file_list, keys};
 use crate::chip::Chip;
 use crate::config::{self, Name, Overrides, Project};
 use crate::error::{Exit, Explained, Failure, Location};
@@ -63,7 +63,7 @@ pub enum InitError {
     #[error("the partition table could not be written down")]
     Table(#[source] partition::CsvError),
     /// Files are in the way.
-    #[error("these files exist already: {}", list(.0))]
+    #[error("these files exist already: {}", file_list(.0))]
     Exists(Vec<PathBuf>),
     /// A template of this tool is wrong.
     #[error("the template `{file}` is broken")]
@@ -278,11 +278,6 @@ fn next_steps(folder: &Path, plan: &Plan, no_keys: bool) -> Vec<String> {
     }
     steps.extend(["cargo esp-ota build".into(), "cargo esp-ota publish".into()]);
     steps
-}
-
-fn list(files: &[PathBuf]) -> String {
-    let files: Vec<_> = files.iter().map(|file| format!("`{}`", file.display())).collect();
-    files.join(", ")
 }
 
 impl Report for InitReport {

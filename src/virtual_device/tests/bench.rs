@@ -30,6 +30,15 @@ pub(super) const SLOTS: [Region; 2] =
 pub(super) const REVISION: u16 = 101;
 pub(super) const FLASH: usize = 0x30000;
 
+/// Two slots and `otadata`.
+pub(super) fn layout() -> Layout {
+    let mut layout = Layout { otadata: OTADATA, ..Layout::default() };
+    for (place, slot) in layout.slots.iter_mut().zip(SLOTS) {
+        *place = Some(slot);
+    }
+    layout
+}
+
 pub(super) fn now() -> Timestamp {
     "2026-06-01T00:00:00Z".parse().unwrap()
 }
@@ -267,11 +276,7 @@ impl Bench {
     }
 
     pub(super) fn on(flash: VirtualFlash, root: &[u8], rollback: Rollback) -> Self {
-        let mut layout = Layout { otadata: OTADATA, ..Layout::default() };
-        for (place, slot) in layout.slots.iter_mut().zip(SLOTS) {
-            *place = Some(slot);
-        }
-        let table = BootTable { layout, has_otadata: true, test: None };
+        let table = BootTable { layout: layout(), has_otadata: true, test: None };
         let firmware = Firmware {
             product: "bench".into(),
             channel: "stable".into(),

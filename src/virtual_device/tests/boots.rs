@@ -1,9 +1,9 @@
 //! What a boot is: settled, trial or last resort; and what an install does first.
 
-use super::bench::{App, Bench, FLASH, Faults, Memory, OTADATA, Repository, SLOTS, image, runtime};
+use super::bench::{App, Bench, FLASH, Faults, Memory, Repository, image, layout, runtime};
 use crate::agent::agent::{Error, Event, Outcome};
 use crate::agent::install::{self, InstallError};
-use crate::agent::layout::{Layout, Running};
+use crate::agent::layout::Running;
 use crate::agent::otadata::{ENTRY, Entry, LAST_SEQUENCE, Label, State};
 use crate::agent::trial::{self, Boot};
 use crate::virtual_device::bootloader::Rollback;
@@ -11,14 +11,6 @@ use crate::virtual_device::flash::VirtualFlash;
 
 fn blank() -> Entry {
     Entry::decode(&[0xff; ENTRY])
-}
-
-fn layout() -> Layout {
-    let mut layout = Layout { otadata: OTADATA, ..Layout::default() };
-    for (place, slot) in layout.slots.iter_mut().zip(SLOTS) {
-        *place = Some(slot);
-    }
-    layout
 }
 
 fn flash_with(entries: [Entry; 2]) -> VirtualFlash {

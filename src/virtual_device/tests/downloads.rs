@@ -4,13 +4,12 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use sha2::{Digest, Sha256};
 
 use super::bench::{
-    App, Bench, FLASH, Faults, Memory, OTADATA, REVISION, Ran, Repository, SLOTS, image, image_for,
-    runtime,
+    App, Bench, FLASH, Faults, Memory, REVISION, Ran, Repository, image, image_for, layout, runtime,
 };
 use crate::agent::agent::{Error, Outcome};
 use crate::agent::image::ImageError;
 use crate::agent::install::{self, InstallError, Wanted};
-use crate::agent::layout::{Layout, Running};
+use crate::agent::layout::Running;
 use crate::agent::ports::TransportError;
 use crate::chip::Chip;
 use crate::virtual_device::bootloader::Rollback;
@@ -184,10 +183,6 @@ fn what_flash_does_not_hold_is_noticed_before_the_slot_is_selected() {
     assert!(bytes[0] > 0x7f, "the cell makes a difference");
     let repository = Repository::with(&[("1.1.0", bytes.clone())]);
     let path = repository.files.keys().find(|path| path.starts_with("targets/")).unwrap();
-    let mut layout = Layout { otadata: OTADATA, ..Layout::default() };
-    for (place, slot) in layout.slots.iter_mut().zip(SLOTS) {
-        *place = Some(slot);
-    }
     let wanted = Wanted {
         path,
         len: u32::try_from(bytes.len()).unwrap(),
@@ -200,6 +195,7 @@ fn what_flash_does_not_hold_is_noticed_before_the_slot_is_selected() {
     let mut memory = Memory::new(&repository, Faults::default());
     let running = Running::Slot(0);
     let mut quiet = |_| {};
+    let layout = layout();
     let fetched = install::fetch(&mut worn, &layout, running, &wanted, &mut memory, &mut quiet);
     assert_eq!(runtime().block_on(fetched), Err(InstallError::FlashDigest));
 }
