@@ -5,5 +5,8 @@
 mod boot_table;
 mod report;
 
+#[cfg(test)]
+mod tests;
+
 pub use boot_table::boot_table;
 pub use report::{Proof, SlotError, SlotReport, report};

@@ -207,7 +207,7 @@ pub fn report(flash: &[u8]) -> Result<SlotReport, SlotError> {
     let intact = |region: Region| image::verify(&mut Bytes(flash), region, None).is_ok();
     let without = bootloader::start(&boot, &entries, Rollback::Off, intact);
     let with = bootloader::start(&boot, &entries, Rollback::On, intact);
-    let count = boot.layout.slot_count();
+    let count = boot.slot_rows;
     Ok(SlotReport {
         next_boot: next_boot(without, with, &states),
         table: TableReport { offset, rows: table.entries.len() },

@@ -25,6 +25,9 @@ pub enum Rollback {
 pub struct BootTable {
     /// Slots, factory and the place of `otadata`.
     pub layout: Layout,
+    /// Rows of a slot subtype: the modulus of the sequence number. More than the layout has slots
+    /// where two rows claim one subtype.
+    pub slot_rows: u32,
     /// Whether there is an `otadata` partition at all.
     pub has_otadata: bool,
     /// The `test` app, the last thing tried.
@@ -118,7 +121,7 @@ impl Run<'_> {
 
     /// Picks where to begin, and whether the first start is to be written down.
     fn choose(&mut self, rollback: Rollback) -> (i64, bool) {
-        let count = self.table.layout.slot_count();
+        let count = self.table.slot_rows;
         let factory = self.table.layout.factory.is_some();
         if !self.table.has_otadata {
             self.say("no otadata partition: begins with factory");
@@ -183,7 +186,7 @@ impl Run<'_> {
 
     /// Tries the chosen partition, then lower ones down to factory, then higher ones, then test.
     fn load(&mut self, first: i64, mut is_bootable: impl FnMut(Region) -> bool) -> Target {
-        let count = i64::from(self.table.layout.slot_count());
+        let count = i64::from(self.table.slot_rows);
         let down = (FACTORY..=first).rev();
         let up = first.saturating_add(1)..count;
         for index in down.chain(up) {
@@ -223,7 +226,7 @@ mod tests {
             *place = Some(Region { start: *start, len: 0x1000 });
         }
         layout.factory = factory.then_some(Region { start: 0xf0000, len: 0x1000 });
-        BootTable { layout, has_otadata: true, test: None }
+        BootTable { layout, slot_rows: layout.slot_count(), has_otadata: true, test: None }
     }
 
     fn blank() -> Entry {
@@ -313,6 +316,7 @@ mod tests {
     fn the_count_is_the_modulus_even_across_a_gap() {
         let mut gap = table(&[1, 2, 3], false);
         gap.layout.slots[1] = None;
+        gap.slot_rows = 2;
         // ota_0 and ota_2: two slots. Sequence 2 means index 1, an empty row: ota_2 never boots.
         let entries = [entry(2, State::Valid), blank()];
         assert_eq!(boots(&gap, entries, Rollback::Off).target, Target::Slot(0));

@@ -276,7 +276,7 @@ impl Bench {
     }
 
     pub(super) fn on(flash: VirtualFlash, root: &[u8], rollback: Rollback) -> Self {
-        let table = BootTable { layout: layout(), has_otadata: true, test: None };
+        let table = BootTable { layout: layout(), slot_rows: 2, has_otadata: true, test: None };
         let firmware = Firmware {
             product: "bench".into(),
             channel: "stable".into(),
