@@ -90,6 +90,19 @@ pub struct Started<'a> {
     pub agent: VirtualAgent<'a>,
 }
 
+/// What the bootloader started, before the agent runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Booted {
+    /// What it is.
+    pub target: Target,
+    /// The partition the agent runs from.
+    pub running: Running,
+    /// The version that the image states.
+    pub version: Version,
+    /// Why it was chosen.
+    pub steps: Vec<String>,
+}
+
 impl VirtualDevice {
     /// A device with this flash.
     pub fn new(flash: FlashHandle, hardware: Hardware, firmware: Firmware) -> Self {
@@ -133,6 +146,17 @@ impl VirtualDevice {
     /// [`StartFault::PowerCut`] when a planned cut strikes on the way. The power is then off; call
     /// `flash().with(VirtualFlash::power_on)` before the next start.
     pub fn start(&self) -> Result<Started<'_>, StartFault> {
+        let booted = self.boot()?;
+        let agent = self.run(&booted, self.flash.clone())?;
+        Ok(Started { target: booted.target, steps: booted.steps, agent })
+    }
+
+    /// The bootloader's part of a start: it chooses, and writes down what it has to.
+    ///
+    /// # Errors
+    ///
+    /// As [`VirtualDevice::start`].
+    pub fn boot(&self) -> Result<Booted, StartFault> {
         let mut flash = self.flash.clone();
         let layout = &self.hardware.table.layout;
         let entries = if self.hardware.table.has_otadata {
@@ -141,7 +165,12 @@ impl VirtualDevice {
             [Entry::decode(&[0xff; ENTRY]); 2]
         };
         let chip_id = self.hardware.chip.image_id();
-        let verify = |region| image::verify(&mut flash, region, Some(chip_id)).is_ok();
+        // The last image that was verified well is the one that gets started.
+        let mut image = None;
+        let verify = |region| {
+            image = image::verify(&mut flash, region, Some(chip_id)).ok();
+            image.is_some()
+        };
         let start =
             bootloader::start(&self.hardware.table, &entries, self.hardware.rollback, verify);
         for (index, entry) in start.writes {
@@ -153,10 +182,27 @@ impl VirtualDevice {
             Target::None => return Err(StartFault::Unbootable),
             target => target.running().ok_or(StartFault::NoAgent)?,
         };
+        let descriptor = image.and_then(|image| image.descriptor).ok_or(StartFault::NoVersion)?;
+        let text = descriptor.version();
+        let version = Version::parse(text.strip_prefix('v').unwrap_or(text))
+            .map_err(|_| StartFault::NoVersion)?;
+        Ok(Booted { target: start.target, running, version, steps: start.steps })
+    }
 
-        let boot = trial::start(&mut flash, layout, running).map_err(|_| StartFault::PowerCut)?;
-        let version = self.version(running)?;
-        let store = NvsStore::open(self.flash.clone(), self.hardware.nvs).map_err(|_| {
+    /// The agent's part of a start, on `flash`: it arms the trial if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`VirtualDevice::start`].
+    pub fn run<F: NorFlash + Clone>(
+        &self,
+        booted: &Booted,
+        mut flash: F,
+    ) -> Result<Agent<'_, F, NvsStore<F>>, StartFault> {
+        let layout = self.hardware.table.layout;
+        let boot =
+            trial::start(&mut flash, &layout, booted.running).map_err(|_| StartFault::PowerCut)?;
+        let store = NvsStore::open(flash.clone(), self.hardware.nvs).map_err(|_| {
             if self.flash.with(|flash| flash.is_powered()) {
                 StartFault::NoStore
             } else {
@@ -169,25 +215,15 @@ impl VirtualDevice {
                 channel: self.firmware.channel.clone(),
                 chip: self.hardware.chip.name().into(),
                 device_id: self.device_id.clone(),
-                version,
+                version: booted.version.clone(),
             },
-            chip_id,
+            chip_id: self.hardware.chip.image_id(),
             chip_revision: self.hardware.chip_revision,
             embedded_root: &self.firmware.root,
             build_time: self.firmware.build_time,
             caps: Caps::default(),
             has_flash_encryption: false,
         };
-        let agent = Agent::new(flash, store, *layout, running, boot, settings);
-        Ok(Started { target: start.target, steps: start.steps, agent })
-    }
-
-    /// The version that the image in a slot states.
-    fn version(&self, running: Running) -> Result<Version, StartFault> {
-        let region = self.hardware.table.layout.region(running).ok_or(StartFault::NoVersion)?;
-        let info = image::verify(&mut self.flash.clone(), region, None);
-        let descriptor = info.ok().and_then(|info| info.descriptor).ok_or(StartFault::NoVersion)?;
-        let text = descriptor.version();
-        Version::parse(text.strip_prefix('v').unwrap_or(text)).map_err(|_| StartFault::NoVersion)
+        Ok(Agent::new(flash, store, layout, booted.running, boot, settings))
     }
 }

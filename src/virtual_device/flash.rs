@@ -11,33 +11,64 @@ use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 
+use super::tear::Tear;
+
 /// Bytes of a sector, the smallest erase.
 pub const SECTOR: usize = 4096;
 /// Bytes of a page, the largest program operation of SPI NOR flash.
 const PAGE: usize = 256;
+/// Bytes of an entry in `otadata` and in NVS.
+const ENTRY: usize = 32;
 /// Alignment of reads and writes: one word, as esp-storage has it.
 const WORD: usize = 4;
 
 /// Where in an operation the power goes away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Moment {
     /// The operation does not begin.
     Before,
-    /// A torn erase leaves any mix of old and 1 bits, a torn program any subset of cleared bits.
+    /// A torn erase leaves any mix of old and 1 bits, a torn program any subset of cleared bits: by
+    /// chance, from the seed of the cut.
     Inside,
+    /// A torn operation whose mix is chosen.
+    Torn(Tear),
     /// The operation completes, nothing after it does.
     After,
 }
 
 /// One planned power cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Cut {
     /// The operation it hits, counted from 0 since the flash was made.
     pub operation: u64,
     /// Where in the operation.
     pub moment: Moment,
-    /// Seed for what a torn operation leaves behind.
+    /// Seed for what [`Moment::Inside`] leaves behind.
     pub seed: u64,
+}
+
+impl Cut {
+    /// Which changes of the operation happen; `None` where all or none do.
+    fn tear(self) -> Option<Tear> {
+        match self.moment {
+            Moment::Inside => Some(Tear::Bits(self.seed)),
+            Moment::Torn(tear) => Some(tear),
+            Moment::Before | Moment::After => None,
+        }
+    }
+}
+
+/// One erase of a sector or one program of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// First byte.
+    pub start: usize,
+    /// Bytes.
+    pub len: usize,
+    /// Whether it erases; it programs otherwise.
+    pub is_erase: bool,
+    /// Bits it changes among its first 32 bytes, the length of an entry in `otadata` or NVS.
+    pub changes: u16,
 }
 
 /// Why an operation failed.
@@ -72,6 +103,10 @@ pub struct VirtualFlash {
     operations: u64,
     cut: Option<Cut>,
     powered: bool,
+    /// A byte with bits that are 0 for ever.
+    worn: Option<(usize, u8)>,
+    /// Every operation since [`VirtualFlash::record`].
+    log: Option<Vec<Operation>>,
 }
 
 impl VirtualFlash {
@@ -84,7 +119,15 @@ impl VirtualFlash {
     pub fn with_contents(mut bytes: Vec<u8>) -> Self {
         let sectors = bytes.len().div_ceil(SECTOR);
         bytes.resize(sectors.saturating_mul(SECTOR), 0xff);
-        Self { bytes, erases: vec![0; sectors], operations: 0, cut: None, powered: true }
+        Self {
+            bytes,
+            erases: vec![0; sectors],
+            operations: 0,
+            cut: None,
+            powered: true,
+            worn: None,
+            log: None,
+        }
     }
 
     /// All bytes, as a dump over the cable would give them.
@@ -118,14 +161,54 @@ impl VirtualFlash {
         self.cut = None;
     }
 
-    /// Runs one operation on `span`: `apply` gives the new value of each byte from its old value
-    /// and its index. The planned cut strikes here.
-    fn operate(
-        &mut self,
-        start: usize,
-        len: usize,
-        apply: impl Fn(u8, usize) -> u8,
-    ) -> Result<(), FlashFault> {
+    /// Counts operations from 0 again and notes each from now on.
+    pub fn record(&mut self) {
+        self.operations = 0;
+        self.log = Some(Vec::new());
+    }
+
+    /// The operations since [`VirtualFlash::record`], in their order.
+    pub fn log(&self) -> &[Operation] {
+        self.log.as_deref().unwrap_or_default()
+    }
+
+    /// Lets bits of one byte read 0 whatever is done to them, as worn cells may.
+    pub fn wear_out(&mut self, at: usize, bits: u8) {
+        self.worn = Some((at, bits));
+        self.apply_wear();
+    }
+
+    /// Goes back to `start`, of which this chip is a copy that was recorded since: power on, no cut
+    /// planned, nothing worn, nothing noted. Costs as much as what was written.
+    pub fn rewind(&mut self, start: &Self) {
+        for operation in self.log.take().unwrap_or_default() {
+            let span = operation.start..operation.start.saturating_add(operation.len);
+            if let (Some(to), Some(from)) =
+                (self.bytes.get_mut(span.clone()), start.bytes.get(span))
+            {
+                to.copy_from_slice(from);
+            }
+        }
+        if let Some((at, _)) = self.worn.take()
+            && let (Some(to), Some(from)) = (self.bytes.get_mut(at), start.bytes.get(at))
+        {
+            *to = *from;
+        }
+        self.erases.clone_from(&start.erases);
+        self.power_on();
+        self.record();
+    }
+
+    fn apply_wear(&mut self) {
+        if let Some((at, bits)) = self.worn
+            && let Some(byte) = self.bytes.get_mut(at)
+        {
+            *byte &= !bits;
+        }
+    }
+
+    /// Programs `data` or, without any, erases. The planned cut strikes here.
+    fn operate(&mut self, start: usize, len: usize, data: Option<&[u8]>) -> Result<(), FlashFault> {
         if !self.powered {
             return Err(FlashFault::PowerOff);
         }
@@ -133,15 +216,23 @@ impl VirtualFlash {
         self.operations = self.operations.saturating_add(1);
         let end = start.checked_add(len).ok_or(FlashFault::OutOfBounds)?;
         let span = self.bytes.get_mut(start..end).ok_or(FlashFault::OutOfBounds)?;
-        let mut noise = cut.filter(|cut| cut.moment == Moment::Inside).map(|cut| Noise(cut.seed));
-        if cut.is_none_or(|cut| cut.moment != Moment::Before) {
-            for (index, byte) in span.iter_mut().enumerate() {
-                let new = apply(*byte, index);
-                // Each bit that would change does so or not.
-                let changed = (*byte ^ new) & noise.as_mut().map_or(0xff, Noise::next);
-                *byte ^= changed;
-            }
+        let new = |old: u8, index: usize| match data {
+            Some(data) => old & data.get(index).copied().unwrap_or(0xff),
+            None => 0xff,
+        };
+        if let Some(log) = &mut self.log {
+            let bits = span.iter().take(ENTRY).enumerate();
+            let changes = bits.map(|(index, old)| (old ^ new(*old, index)).count_ones()).sum();
+            let changes = u32::try_into(changes).unwrap_or(u16::MAX);
+            log.push(Operation { start, len, is_erase: data.is_none(), changes });
         }
+        match (cut.map(|cut| (cut.moment, cut.tear())), data) {
+            (Some((Moment::Before, _)), _) => {}
+            (Some((_, Some(tear))), _) => tear.apply(span, new),
+            (_, None) => span.fill(0xff),
+            (_, Some(data)) => span.iter_mut().zip(data).for_each(|(old, new)| *old &= new),
+        }
+        self.apply_wear();
         if cut.is_some() {
             self.powered = false;
             return Err(FlashFault::PowerOff);
@@ -192,7 +283,7 @@ impl NorFlash for VirtualFlash {
         let len = usize::try_from(len).map_err(|_| FlashFault::OutOfBounds)?;
         let start = self.check(from, len, SECTOR)?;
         for at in (start..start.saturating_add(len)).step_by(SECTOR) {
-            self.operate(at, SECTOR, |_, _| 0xff)?;
+            self.operate(at, SECTOR, None)?;
             if let Some(count) = at.checked_div(SECTOR).and_then(|n| self.erases.get_mut(n)) {
                 *count = count.saturating_add(1);
             }
@@ -206,9 +297,7 @@ impl NorFlash for VirtualFlash {
         while !rest.is_empty() {
             let room = PAGE.saturating_sub(at.checked_rem(PAGE).unwrap_or(0));
             let (page, later) = rest.split_at(room.min(rest.len()));
-            self.operate(at, page.len(), |old, index| {
-                old & page.get(index).copied().unwrap_or(0xff)
-            })?;
+            self.operate(at, page.len(), Some(page))?;
             at = at.saturating_add(page.len());
             rest = later;
         }
@@ -258,20 +347,6 @@ impl NorFlash for FlashHandle {
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashFault> {
         self.with(|flash| flash.write(offset, bytes))
-    }
-}
-
-/// SplitMix64, a byte at a time: what a torn operation leaves must replay from its seed.
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u8 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let [byte, ..] = (mixed ^ (mixed >> 31)).to_le_bytes();
-        byte
     }
 }
 
@@ -335,5 +410,43 @@ mod tests {
         flash.cut_at(Cut { operation: 1, moment: Moment::After, seed: 0 });
         assert_eq!(flash.erase(0, 4096), Err(FlashFault::PowerOff));
         assert_eq!(flash.contents()[0], 0xff);
+    }
+
+    #[test]
+    fn rewinding_brings_back_every_byte_and_the_power() {
+        let mut start = VirtualFlash::new(4 * SECTOR);
+        start.write(256, &[0x5a; 512]).unwrap();
+        start.record();
+        let mut flash = start.clone();
+        flash.wear_out(9000, 0x80);
+        flash.erase(0, 4096).unwrap();
+        flash.write(8192, &[0; 1024]).unwrap();
+        flash.cut_at(Cut { operation: 6, moment: Moment::Inside, seed: 3 });
+        assert!(flash.write(0, &[0; 512]).is_err());
+        assert_eq!(flash.log().len(), 7);
+        flash.rewind(&start);
+        assert!(flash.is_powered() && flash.log().is_empty());
+        assert_eq!((flash.contents(), flash.erases()), (start.contents(), start.erases()));
+        assert_eq!(flash.operations(), 0);
+    }
+
+    #[test]
+    fn worn_bits_read_zero_whatever_is_written() {
+        let mut flash = VirtualFlash::new(SECTOR);
+        flash.wear_out(8, 0x01);
+        flash.erase(0, 4096).unwrap();
+        assert_eq!(flash.contents()[7..10], [0xff, 0xfe, 0xff]);
+    }
+
+    #[test]
+    fn the_log_says_what_each_operation_was() {
+        let mut flash = VirtualFlash::new(SECTOR);
+        flash.write(0, &[0xf0; 32]).unwrap();
+        flash.record();
+        flash.erase(0, 4096).unwrap();
+        flash.write(32, &[0; 4]).unwrap();
+        let erase = Operation { start: 0, len: 4096, is_erase: true, changes: 128 };
+        let program = Operation { start: 32, len: 4, is_erase: false, changes: 32 };
+        assert_eq!(flash.log(), [erase, program]);
     }
 }
