@@ -277,6 +277,15 @@ impl Bench {
 
     pub(super) fn on(flash: VirtualFlash, root: &[u8], rollback: Rollback) -> Self {
         let table = BootTable { layout: layout(), slot_rows: 2, has_otadata: true, test: None };
+        Self::with_table(flash, table, root, rollback)
+    }
+
+    pub(super) fn with_table(
+        flash: VirtualFlash,
+        table: BootTable,
+        root: &[u8],
+        rollback: Rollback,
+    ) -> Self {
         let firmware = Firmware {
             product: "bench".into(),
             channel: "stable".into(),

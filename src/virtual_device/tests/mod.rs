@@ -8,6 +8,7 @@
 mod bench;
 mod boots;
 mod downloads;
+mod foreign_flash;
 mod images;
 mod memory;
 mod power;
