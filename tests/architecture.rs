@@ -53,7 +53,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("release", &["chip", "disk", "error", "hex"]),
     ("server", &["error", "hex"]),
     ("trust", &["error", "hex"]),
-    ("virtual_device", &["agent", "chip", "error", "release", "trust"]),
+    ("virtual_device", &["agent", "chip", "error", "hex", "release", "trust"]),
 ];
 
 /// Parts that give the same answer everywhere and always.

@@ -10,6 +10,7 @@ pub mod init;
 pub mod keys;
 pub mod partitions;
 pub mod publish;
+pub mod rehearse;
 pub mod serve;
 pub mod slots;
 

@@ -7,14 +7,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::build;
-use super::{Context, ca, context, partitions, project_agent};
+use super::rehearse::{goal, stage};
+use super::{Context, ca, context, project_agent};
 use crate::agent;
 use crate::agent::image::{ImageError, ImageInfo};
-use crate::agent::layout::Region;
 use crate::agent::tuf;
 use crate::chip::Chip;
 use crate::config::{Overrides, Project};
-use crate::device::boot_table;
 use crate::error::{Exit, Explained, Failure, Location};
 use crate::image;
 use crate::output::{Paint, Report, Tone};
@@ -23,8 +22,9 @@ use crate::release::keys::{KeyFolder, Supplied};
 use crate::release::repository::{Expiry, NewRelease, RepositoryError, State, Terms, View};
 use crate::release::store::Store;
 use crate::trust::PinnedRoot;
-use crate::virtual_device::Firmware;
-use crate::virtual_device::rehearsal::{self, Rehearsed, Stage};
+use crate::virtual_device::rehearsal::{
+    Outcome, Place, RehearsalError, Source, Stage, Start, aim, rehearse,
+};
 
 /// ESP-IDF maps no larger image; a merged flash dump may have this size too.
 const LARGEST_IMAGE: u64 = 16 * 1024 * 1024;
@@ -98,9 +98,9 @@ pub enum PublishError {
         "the project's own agent in `src/ota` cannot be rehearsed: it differs from this tool's"
     )]
     AgentDrift,
-    /// The project's table has no `nvs` partition.
-    #[error("the partition table has no writable `nvs` partition for the agent")]
-    NoNvs,
+    /// The device's own agent would not end up with it.
+    #[error(transparent)]
+    Rehearsal(#[from] RehearsalError),
 }
 
 impl Explained for PublishError {
@@ -114,7 +114,7 @@ impl Explained for PublishError {
             | Self::TooLarge { .. }
             | Self::Version { .. }
             | Self::AgentDrift => Exit::Rejected,
-            Self::NoNvs => Exit::Project,
+            Self::Rehearsal(error) => error.exit(),
         }
     }
 
@@ -132,7 +132,9 @@ impl Explained for PublishError {
                 "test it on devices, then pass `--accept-agent-drift`; the release will say so"
                     .into(),
             ),
-            Self::NoNvs => Some("add one of at least 0x3000 bytes".into()),
+            Self::Rehearsal(_) => {
+                Some("nothing was promoted: devices still see what they saw before".into())
+            }
         }
     }
 
@@ -144,7 +146,8 @@ impl Explained for PublishError {
             | Self::TooLarge { file, .. } => {
                 Some(Location { file: file.clone(), line: None, column: None })
             }
-            Self::Version { .. } | Self::AgentDrift | Self::NoNvs => None,
+            Self::Version { .. } | Self::AgentDrift => None,
+            Self::Rehearsal(error) => error.location(),
         }
     }
 }
@@ -216,7 +219,7 @@ pub(super) fn publish(
     let now = context.now();
     let root = build::tuf_root(project)?;
     let roots = ca::check_embedded(project, now)?;
-    let mut stage = stage(project, &root, now.as_second())?;
+    let mut stage = stage(project, &root, now)?;
     let image = context::read(offered.file, LARGEST_IMAGE)?;
     let info = inspect(project, &stage, offered.file, &image)?;
     // Nothing is known of the fleet: the lowest revision the image is made for has to take it.
@@ -238,10 +241,19 @@ pub(super) fn publish(
         if !plan.is_published() {
             store.stage(&plan).await?;
             context.output.status("staged; rehearsing with the device's own agent");
-            State::load(&store, &root, View::Staged, now).await?;
+            let staged = State::load(&store, &root, View::Staged, now).await?;
+            let fleet = aim(staged.releases(), project.product.value.as_str(), stage.chip, channel);
+            stage.device_id.clone_from(&fleet.device_id);
+            let goal = fleet.goal.as_ref().map(|release| goal(release, &roots));
+            let source = Source { place: Place::Store(&store), view: View::Staged, now };
+            let start = Start::first_install(stage.chip, roots.clone());
             let bar = context.output.progress("rehearsing", u64::try_from(size).unwrap_or(0));
             let progress = |received| bar.at(u64::from(received));
-            rehearsed = Some(rehearsal::rehearse(&store, &stage, progress).await?);
+            let seen = rehearse(&stage, &source, &start, goal.as_ref(), progress).await;
+            if let Outcome::Updated { slot, .. } = seen.outcome.map_err(PublishError::from)? {
+                let flash_operations = seen.effort.operations;
+                rehearsed = Some(RehearsedReport { slot, flash_operations });
+            }
         }
         store.promote(&plan).await?;
         Ok(PublishReport {
@@ -252,10 +264,7 @@ pub(super) fn publish(
             size,
             sha256,
             published: !plan.is_published(),
-            rehearsed: rehearsed.map(|Rehearsed { slot, flash_operations, .. }| RehearsedReport {
-                slot,
-                flash_operations,
-            }),
+            rehearsed,
             rehearsed_with_own_agent: true,
             store: project.store.value.clone(),
             plain: plan.plain.first().map(|upload| upload.path.clone()),
@@ -280,25 +289,6 @@ async fn load(
         }
         loaded => loaded,
     }
-}
-
-/// What the rehearsal's device has: all of it from the project.
-fn stage(project: &Project, root: &[u8], build_time: i64) -> Result<Stage, Failure> {
-    let (table, _) = partitions::project_table(project)?;
-    let nvs = table.nvs().ok_or(PublishError::NoNvs)?;
-    Ok(Stage {
-        nvs: Region { start: nvs.offset, len: nvs.size },
-        table: boot_table(&table),
-        flash_size: project.flash_size.value.bytes(),
-        chip: project.chip.value,
-        chip_revision: 0,
-        firmware: Firmware {
-            product: project.product.value.to_string(),
-            channel: project.channel.value.to_string(),
-            root: root.to_vec(),
-            build_time: u64::try_from(build_time).unwrap_or(0),
-        },
-    })
 }
 
 fn inspect(
@@ -386,8 +376,8 @@ impl Report for PublishReport {
         if let Some(rehearsed) = &self.rehearsed {
             writeln!(
                 out,
-                "  rehearsed: the agent installed it into ota_{} with {} flash operations, and \
-                 both bootloader models start it",
+                "  rehearsed: the agent installed it into ota_{} with {} flash operations in all, \
+                 and both bootloader models start it",
                 rehearsed.slot, rehearsed.flash_operations
             )?;
         }

@@ -7,6 +7,7 @@
 
 pub mod custom;
 pub mod keys;
+pub mod listing;
 mod metadata;
 pub mod plan;
 pub mod repository;

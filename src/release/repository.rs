@@ -325,7 +325,9 @@ async fn client(
         .map_err(RepositoryError::from_client)
 }
 
-fn releases(targets: &HashMap<TargetName, Target>) -> Result<Vec<Release>, RepositoryError> {
+pub(super) fn releases(
+    targets: &HashMap<TargetName, Target>,
+) -> Result<Vec<Release>, RepositoryError> {
     let mut releases = targets
         .iter()
         .map(|(name, target)| {

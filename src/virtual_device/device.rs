@@ -109,6 +109,17 @@ impl VirtualDevice {
         Self { flash, hardware, firmware, device_id: "240ac4000001".into() }
     }
 
+    /// The same device under another eFuse MAC: 12 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn with_id(self, device_id: String) -> Self {
+        Self { device_id, ..self }
+    }
+
+    /// What its bootloader can do.
+    pub fn rollback(&self) -> Rollback {
+        self.hardware.rollback
+    }
+
     /// The flash, for dumps and planned cuts.
     pub fn flash(&self) -> &FlashHandle {
         &self.flash

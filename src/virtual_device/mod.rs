@@ -4,6 +4,7 @@ pub mod bootloader;
 pub mod device;
 pub mod flash;
 pub mod rehearsal;
+pub mod stand_in;
 pub mod tear;
 pub mod tls_transport;
 mod tls_verdict;

@@ -1,0 +1,153 @@
+//! What came out of a rehearsal, for people.
+
+use std::io::{self, Write};
+
+use super::report::{Outcome, OwnAgent, RehearseReport, ReleaseReport, StartReport};
+use crate::output::{Annotation, Level, Paint, Report, Tone};
+
+impl Report for RehearseReport {
+    fn human(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+        let Self { product, chip, channel, read_from, device, .. } = self;
+        let staged = if self.staged { ", staged" } else { "" };
+        match &self.release {
+            Some(release) => {
+                let version = paint.tone(Tone::Strong, &release.version);
+                writeln!(
+                    out,
+                    "{product} {version} for {chip} in `{channel}`, read from {read_from}{staged}"
+                )?;
+                writeln!(out, "  {} bytes, SHA-256 {}", release.size, release.sha256)?;
+                writeln!(
+                    out,
+                    "  rollout to {}% of the devices; rehearsed as {device}, which takes part",
+                    release.rollout_percent
+                )?;
+            }
+            None => writeln!(
+                out,
+                "{product} for {chip} in `{channel}`, read from {read_from}{staged}: no release \
+                 is given to any device"
+            )?,
+        }
+        for halted in &self.halted {
+            writeln!(out, "  {} is halted: its rollout is at 0%", halted.version)?;
+        }
+        if let Some(ReleaseReport { agent: OwnAgent::None, .. }) = self.release {
+            writeln!(out, "  it has no agent: its trial cannot be rehearsed")?;
+        }
+        self.starts.iter().try_for_each(|start| start.human(out, paint))
+    }
+
+    fn annotations(&self) -> Vec<Annotation> {
+        self.starts.iter().filter_map(StartReport::annotation).collect()
+    }
+}
+
+impl StartReport {
+    fn name(&self) -> String {
+        match &self.from {
+            Some(version) => format!("from {version}"),
+            None => "from no release".to_owned(),
+        }
+    }
+
+    /// One word and its tone.
+    fn verdict(&self) -> (Tone, &'static str) {
+        match &self.outcome {
+            Outcome::Failed { .. } => (Tone::Bad, "failed"),
+            Outcome::NotRehearsed { .. } => (Tone::Warning, "not rehearsed"),
+            Outcome::Updated { .. } | Outcome::UpToDate if !self.rehearsed_with_own_agent => {
+                (Tone::Warning, "not rehearsed with its own agent")
+            }
+            Outcome::Updated { .. } | Outcome::UpToDate => (Tone::Good, "ok"),
+        }
+    }
+
+    fn summary(&self) -> String {
+        match &self.outcome {
+            Outcome::Failed { error } => error.message.clone(),
+            Outcome::NotRehearsed { reason } => reason.clone(),
+            Outcome::UpToDate => "there is nothing newer for it".to_owned(),
+            Outcome::Updated { to, slot } => format!("runs {to} from ota_{slot}"),
+        }
+    }
+
+    fn human(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+        let (tone, word) = self.verdict();
+        let name = paint.tone(Tone::Strong, self.name());
+        writeln!(out, "{name}: {}: {}", paint.tone(tone, word), self.summary())?;
+        if let Outcome::Failed { error } = &self.outcome {
+            for cause in &error.caused_by {
+                writeln!(out, "  caused by: {cause}")?;
+            }
+            if let Some(help) = &error.help {
+                writeln!(out, "  help: {help}")?;
+            }
+        }
+        for step in &self.steps {
+            writeln!(out, "  {step}")?;
+        }
+        if self.steps.is_empty() {
+            return Ok(());
+        }
+        self.wire(out)?;
+        self.flash(out)
+    }
+
+    fn wire(&self, out: &mut dyn Write) -> io::Result<()> {
+        let files = &self.wire.files;
+        writeln!(
+            out,
+            "  wire: {} bytes in {} requests (image {}, targets {}, snapshot {}, timestamp {}, \
+             root {})",
+            self.wire.bytes,
+            self.wire.requests,
+            files.image.bytes,
+            files.targets.bytes,
+            files.snapshot.bytes,
+            files.timestamp.bytes,
+            files.root.bytes
+        )
+    }
+
+    fn flash(&self, out: &mut dyn Write) -> io::Result<()> {
+        let flash = &self.flash;
+        let counts: Vec<String> = flash
+            .histogram()
+            .into_iter()
+            .map(|(erases, sectors)| format!("{sectors} × {erases}"))
+            .collect();
+        let worn = match counts.as_slice() {
+            [] => String::new(),
+            _ => format!(" (sectors × erases of each: {})", counts.join(", ")),
+        };
+        writeln!(out, "  flash: {} programs, {} erases{worn}", flash.programs, flash.erases)?;
+        let (least, most) = self.device_time.range_ms();
+        let tenths = |ms: u64| format!("{}.{}", ms / 1000, ms % 1000 / 100);
+        writeln!(
+            out,
+            "  a real device: {} s of flash, {} s with a fast network, {} s with a slow one",
+            tenths(self.device_time.flash_ms),
+            tenths(least),
+            tenths(most)
+        )
+    }
+
+    fn annotation(&self) -> Option<Annotation> {
+        let (tone, word) = self.verdict();
+        let level = match tone {
+            Tone::Bad => Level::Error,
+            Tone::Warning => Level::Warning,
+            Tone::Good | Tone::Strong | Tone::Faint => return None,
+        };
+        let (location, help) = match &self.outcome {
+            Outcome::Failed { error } => (error.location.clone(), error.help.as_ref()),
+            Outcome::NotRehearsed { .. } | Outcome::Updated { .. } | Outcome::UpToDate => {
+                (None, None)
+            }
+        };
+        let help = help.map_or(String::new(), |help| format!("\nhelp: {help}"));
+        let message = format!("{}: {word}: {}{help}", self.name(), self.summary());
+        Some(Annotation { level, location, title: "rehearse".to_owned(), message })
+    }
+}

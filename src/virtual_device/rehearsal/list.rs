@@ -1,0 +1,49 @@
+//! The releases of a repository, by the word of the device's own client.
+
+use std::collections::BTreeMap;
+
+use super::{RehearsalError, Source, Stage};
+use crate::agent::clock::Clock;
+use crate::agent::ports::{Store, StoreError};
+use crate::agent::tuf::{self, Caps};
+use crate::release::listing;
+use crate::release::rules::Release;
+use crate::trust::PinnedRoot;
+
+/// Everything that the metadata lists, verified from the TUF root of the firmware by a client
+/// without any memory, over TLS that trusts `roots` alone.
+pub async fn published(
+    source: &Source<'_>,
+    stage: &Stage,
+    roots: &[PinnedRoot],
+) -> Result<Vec<Release>, RehearsalError> {
+    let mut wire = source.open(roots)?;
+    let mut clock = Clock::new(stage.firmware.build_time, None);
+    let mut memory = Memory::default();
+    let root = &stage.firmware.root;
+    match tuf::refresh(&mut wire, &mut memory, root, &mut clock, &Caps::default()).await {
+        Ok(trusted) => Ok(listing::read(trusted.targets.document())?),
+        Err(error) => Err(RehearsalError::refused(error.into(), wire)),
+    }
+}
+
+/// What a client remembers until it is gone.
+#[derive(Debug, Default)]
+struct Memory(BTreeMap<String, Vec<u8>>);
+
+impl Store for Memory {
+    fn get(&mut self, key: &str, buf: &mut [u8]) -> Result<Option<usize>, StoreError> {
+        let Some(value) = self.0.get(key) else { return Ok(None) };
+        buf.get_mut(..value.len()).ok_or(StoreError)?.copy_from_slice(value);
+        Ok(Some(value.len()))
+    }
+
+    fn set(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        if value.is_empty() {
+            self.0.remove(key);
+        } else {
+            self.0.insert(key.to_owned(), value.to_vec());
+        }
+        Ok(())
+    }
+}
