@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::report::{Outcome, OwnAgent, RehearseReport, ReleaseReport, StartReport};
 use crate::output::{Annotation, Level, Paint, Report, Tone};
+use crate::virtual_device::rehearsal::Step;
 
 impl Report for RehearseReport {
     fn human(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
@@ -84,14 +85,36 @@ impl StartReport {
                 writeln!(out, "  help: {help}")?;
             }
         }
-        for step in &self.steps {
-            writeln!(out, "  {step}")?;
-        }
+        self.steps(out)?;
         if self.steps.is_empty() {
             return Ok(());
         }
         self.wire(out)?;
         self.flash(out)
+    }
+
+    /// Each step; once only what both bootloaders have in common.
+    fn steps(&self, out: &mut dyn Write) -> io::Result<()> {
+        let is_bootloader = |step: &Step| matches!(step, Step::Bootloader { .. });
+        let mut parts = self.steps.split(is_bootloader);
+        let mut say = |title: &str, steps: &[Step]| {
+            writeln!(out, "{title}")?;
+            steps.iter().try_for_each(|step| writeln!(out, "    {step}"))
+        };
+        say("  the update:", parts.next().unwrap_or_default())?;
+        match (parts.next(), parts.next()) {
+            (Some(without), Some(with)) if without == with => {
+                say("  after the reset, with either bootloader:", without)
+            }
+            (without, with) => {
+                let titles = [
+                    "  after the reset, with a bootloader without rollback:",
+                    "  after the reset, with a bootloader with rollback:",
+                ];
+                let parts = without.into_iter().chain(with);
+                titles.into_iter().zip(parts).try_for_each(|(title, part)| say(title, part))
+            }
+        }
     }
 
     fn wire(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -159,7 +159,7 @@ impl Course<'_> {
                 Event::FellBack { .. } | Event::Progress { .. } => {}
             }
         }
-        self.traffic += wire.traffic();
+        self.traffic.add(wire.traffic());
         match polled {
             Ok(Polled::UpToDate) => self.steps.push(Step::UpToDate),
             Ok(Polled::Installed) => {}
@@ -213,7 +213,7 @@ impl Course<'_> {
     async fn reach(&mut self, roots: &[PinnedRoot]) -> Result<(), RehearsalError> {
         let mut wire: Wire<'_> = self.source.open(roots)?;
         let answer = wire.get(LIVE_TIMESTAMP, 0, None).await;
-        self.traffic += wire.traffic();
+        self.traffic.add(wire.traffic());
         match answer {
             Ok(response) if response.status == 200 => {
                 self.steps.push(Step::Reached);

@@ -43,20 +43,8 @@ impl Traffic {
         }
     }
 
-    /// Everything together.
-    pub fn total(&self) -> Files {
-        let Self { root, timestamp, snapshot, targets, image } = self;
-        [root, timestamp, snapshot, targets, image].into_iter().fold(Files::default(), |sum, it| {
-            Files {
-                requests: sum.requests.saturating_add(it.requests),
-                bytes: sum.bytes.saturating_add(it.bytes),
-            }
-        })
-    }
-}
-
-impl std::ops::AddAssign for Traffic {
-    fn add_assign(&mut self, other: Self) {
+    /// Counts what went over another wire, too.
+    pub(super) fn add(&mut self, other: Self) {
         for (mine, more) in [
             (&mut self.root, other.root),
             (&mut self.timestamp, other.timestamp),
@@ -67,6 +55,17 @@ impl std::ops::AddAssign for Traffic {
             mine.requests = mine.requests.saturating_add(more.requests);
             mine.bytes = mine.bytes.saturating_add(more.bytes);
         }
+    }
+
+    /// Everything together.
+    pub fn total(&self) -> Files {
+        let Self { root, timestamp, snapshot, targets, image } = self;
+        [root, timestamp, snapshot, targets, image].into_iter().fold(Files::default(), |sum, it| {
+            Files {
+                requests: sum.requests.saturating_add(it.requests),
+                bytes: sum.bytes.saturating_add(it.bytes),
+            }
+        })
     }
 }
 
@@ -99,7 +98,7 @@ mod tests {
         };
         assert_eq!(traffic, expected);
         assert_eq!(traffic.total(), files(6, 654_321));
-        traffic += expected;
+        traffic.add(expected);
         assert_eq!(traffic.total(), files(12, 1_308_642));
     }
 }
