@@ -41,6 +41,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "tuf.rs",
     "tuf/client.rs",
     "tuf/download.rs",
+    "tuf/ecdsa.rs",
     "tuf/error.rs",
     "tuf/keys.rs",
     "tuf/metadata.rs",

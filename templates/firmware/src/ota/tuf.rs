@@ -5,6 +5,7 @@
 
 mod client;
 mod download;
+mod ecdsa;
 mod error;
 mod keys;
 mod metadata;

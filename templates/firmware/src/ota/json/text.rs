@@ -39,14 +39,23 @@ impl<'a> Text<'a> {
     /// Decodes exactly `N` bytes of hexadecimal digits in either case.
     #[must_use]
     pub fn hex<const N: usize>(self) -> Option<[u8; N]> {
-        let mut digits = self.characters().map(|character| character.to_digit(16));
         let mut decoded = [0; N];
-        for byte in &mut decoded {
-            let high = digits.next()??;
+        let length = self.hex_into(&mut decoded)?.len();
+        (length == N).then_some(decoded)
+    }
+
+    /// Decodes hexadecimal digits in either case into `buf`, and gives the part that was filled.
+    /// `None` where they are more than fit, or odd in number.
+    pub fn hex_into(self, buf: &mut [u8]) -> Option<&[u8]> {
+        let mut digits = self.characters().map(|character| character.to_digit(16));
+        let mut length: usize = 0;
+        while let Some(high) = digits.next() {
             let low = digits.next()??;
-            *byte = u8::try_from(high.checked_mul(16)?.checked_add(low)?).ok()?;
+            let byte = high?.checked_mul(16)?.checked_add(low)?;
+            *buf.get_mut(length)? = u8::try_from(byte).ok()?;
+            length = length.checked_add(1)?;
         }
-        digits.next().is_none().then_some(decoded)
+        buf.get(..length)
     }
 }
 
@@ -171,5 +180,21 @@ mod tests {
         assert_eq!(Text::new("00ffa0b1").hex::<3>(), None);
         assert_eq!(Text::new("00fg").hex::<2>(), None);
         assert_eq!(Text::new("+0+1").hex::<2>(), None);
+    }
+
+    #[test]
+    fn hexadecimal_of_any_length_fills_what_it_needs() {
+        let mut buf = [0; 3];
+        for (text, bytes) in [
+            ("", Some(&[][..])),
+            ("00fF", Some(&[0x00, 0xff])),
+            ("\\u0030a", Some(&[0x0a])),
+            ("00ffA0", Some(&[0x00, 0xff, 0xa0])),
+            ("00ffa0b1", None),
+            ("00f", None),
+            ("0x00", None),
+        ] {
+            assert_eq!(Text::new(text).hex_into(&mut buf), bytes, "{text}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Keys, signatures and thresholds (TUF specification, sections 4.2 and 5).
 
 use super::super::json::{Text, Value, canonical};
+use super::ecdsa;
 use super::error::Refusal;
 use super::metadata::Envelope;
 use alloc::string::{String, ToString};
@@ -13,15 +14,24 @@ use sha2::{Digest, Sha256};
 pub(super) enum Key {
     /// `ed25519`, scheme `ed25519`: the encoded point. Whether it is one is seen when it is used.
     Ed25519([u8; 32]),
+    /// `ecdsa`, scheme `ecdsa-sha2-nistp256`: a point on the curve.
+    EcdsaP256(ecdsa::Key),
 }
 
 impl Key {
     /// Reads an entry of the root's `keys`. A key type, scheme or encoding that is not known here
     /// gives `None`: such a key exists, and can never count towards a threshold.
     fn read(entry: Value<'_>) -> Option<Self> {
-        let is = |name, value: &str| entry.member(name)?.text().map(|text| text == *value);
-        if is("keytype", "ed25519")? && is("scheme", "ed25519")? {
-            return entry.member("keyval")?.member("public")?.text()?.hex().map(Self::Ed25519);
+        let text = |name| entry.member(name).and_then(Value::text);
+        let (kind, scheme) = (text("keytype")?, text("scheme")?);
+        let public = entry.member("keyval")?.member("public")?.text()?;
+        if kind == *"ed25519" && scheme == *"ed25519" {
+            return public.hex().map(Self::Ed25519);
+        }
+        // Section 4.2.1 knows the key type `ecdsa`; older metadata names it like the scheme.
+        let is_ecdsa = kind == *"ecdsa" || kind == *ecdsa::SCHEME;
+        if is_ecdsa && scheme == *ecdsa::SCHEME {
+            return ecdsa::Key::read(public).map(Self::EcdsaP256);
         }
         None
     }
@@ -30,6 +40,7 @@ impl Key {
     fn verifies(&self, signed: Value<'_>, signature: Text<'_>) -> bool {
         match self {
             Self::Ed25519(point) => ed25519(point, signed, signature).is_some(),
+            Self::EcdsaP256(key) => key.verify(signed, signature).is_some(),
         }
     }
 }
@@ -59,9 +70,13 @@ impl RoleKeys {
     pub(super) fn read(roles: Value<'_>, name: &str, keys: Value<'_>) -> Option<Self> {
         let role = roles.member(name)?;
         let threshold = role.member("threshold")?.unsigned().filter(|number| *number > 0)?;
-        let mut known = Vec::new();
+        let mut known: Vec<(String, Key)> = Vec::new();
         for id in role.member("keyids")?.elements()? {
             let id = id.text()?.to_string();
+            // Listed again it adds nothing, and would cost memory for another key.
+            if known.iter().any(|(other, _)| *other == id) {
+                continue;
+            }
             if let Some(key) = keys.member(&id).and_then(Key::read) {
                 known.push((id, key));
             }

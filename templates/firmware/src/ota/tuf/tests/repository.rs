@@ -30,7 +30,7 @@ pub(super) fn canonical(value: &Json) -> String {
             let sorted: BTreeMap<&String, &Json> = members.iter().collect();
             let members: Vec<String> = sorted
                 .into_iter()
-                .map(|(key, value)| format!("{}:{}", Json::from(key.as_str()), canonical(value)))
+                .map(|(key, value)| format!("{}:{}", quoted(key), canonical(value)))
                 .collect();
             format!("{{{}}}", members.join(","))
         }
@@ -38,8 +38,14 @@ pub(super) fn canonical(value: &Json) -> String {
             let elements: Vec<String> = elements.iter().map(canonical).collect();
             format!("[{}]", elements.join(","))
         }
+        Json::String(text) => quoted(text),
         scalar => scalar.to_string(),
     }
+}
+
+/// Only two characters are escaped; the line ends of PEM text are not.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// The signed parts of all roles, and the server they are published on.
