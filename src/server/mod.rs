@@ -174,6 +174,9 @@ impl Host {
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             };
+            // Head and body leave in two writes, and the second would wait for the client's delayed
+            // acknowledgement: 40 ms for each answer. Fails only on a dead connection.
+            let _ = stream.set_nodelay(true);
             let (host, watcher) = (self.clone(), graceful.watcher());
             connections.spawn(async move {
                 // Running out of time closes the connection; there is nobody to tell.
