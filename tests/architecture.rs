@@ -257,6 +257,7 @@ fn every_file_says_what_it_is_for() {
     let mut all = sources("src");
     all.extend(sources("templates/firmware/src"));
     all.extend(sources("tests/cli"));
+    all.extend(sources("tests/trust"));
     all.extend(sources("tests/architecture.rs"));
     let is_silent = |source: &&Source| !source.text.starts_with("//! ");
     none(all.iter().filter(is_silent).map(|source| source.path.clone()).collect());
