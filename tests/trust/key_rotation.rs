@@ -1,12 +1,12 @@
 //! New keys for timestamp, snapshot and targets: in one step, in two, and after a loss.
 
 use crate::device::{Accepted, refused};
-use crate::key::Key::{self, Ed25519};
+use crate::key::Key::{self, Ed25519, P256};
 use crate::repository::ONLINE;
 use crate::world::World;
 
 const OLD: [Key; 3] = [Ed25519(2), Ed25519(3), Ed25519(4)];
-const A: Key = Ed25519(71);
+const A: Key = P256(71);
 const B: Key = Ed25519(72);
 const C: Key = Ed25519(73);
 

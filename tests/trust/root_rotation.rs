@@ -3,15 +3,15 @@
 use serde_json::json;
 
 use crate::device::{Accepted, Device, failed, refused};
-use crate::key::Key::{self, Ed25519};
+use crate::key::Key::{self, Ed25519, P256};
 use crate::repository::Repository;
 use crate::rude_server::{self, RudeServer, Script};
 use crate::world::World;
 
 const A: Key = Ed25519(61);
-const B: Key = Ed25519(62);
+const B: Key = P256(62);
 const C: Key = Ed25519(63);
-const D: Key = Ed25519(64);
+const D: Key = P256(64);
 const E: Key = Ed25519(65);
 const F: Key = Ed25519(66);
 const STRANGER: Key = Ed25519(99);

@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use crate::device::{Accepted, Verdict, refused};
-use crate::key::Key::{self, Ed25519};
+use crate::key::Key::{self, Ed25519, P256};
 use crate::repository::{ONLINE, Repository};
 use crate::world::World;
 
 const ROLES: [&str; 4] = ["root", "timestamp", "snapshot", "targets"];
 
 const A: Key = Ed25519(51);
-const B: Key = Ed25519(52);
+const B: Key = P256(52);
 const C: Key = Ed25519(53);
 const STRANGER: Key = Ed25519(99);
 
@@ -104,20 +104,30 @@ async fn one_key_listed_many_times_counts_once() {
 #[tokio::test]
 async fn one_key_under_two_ids_counts_once() {
     for role in ONLINE {
-        for upper_case in [false, true] {
-            let mut repository = with_keys(role, 2, &[A, B]);
-            let point = A.point();
-            let point = if upper_case { point.to_uppercase() } else { point };
-            repository["root"]["keys"][B.id()]["keyval"]["public"] = json!(point);
+        let pem = B.public()["keyval"]["public"].as_str().unwrap().to_owned();
+        let point = A.public()["keyval"]["public"].as_str().unwrap().to_owned();
+        for (key, spelling) in [
+            (A, point.clone()),
+            (A, point.to_uppercase()),
+            (B, pem.clone()),
+            (B, pem.replace('\n', "\r\n")),
+            (B, pem.trim_end().to_owned()),
+        ] {
+            let mut repository = with_keys(role, 2, &[key, C]);
+            repository["root"]["keys"][C.id()] = key.public();
+            repository["root"]["keys"][C.id()]["keyval"]["public"] = json!(spelling);
             repository.publish_root();
             repository.publish();
-            let by_a = A.signature(&repository[role]);
+            let signature = key.signature(&repository[role]);
             repository.twist(role, |document| {
-                document["signatures"] =
-                    json!([{ "keyid": A.id(), "sig": by_a }, { "keyid": B.id(), "sig": by_a }]);
+                document["signatures"] = json!([
+                    { "keyid": key.id(), "sig": signature },
+                    { "keyid": C.id(), "sig": signature },
+                ]);
             });
             let mut world = World::of(repository).await;
-            assert_eq!(world.refresh().await, refused(format!("threshold-{role}")));
+            let expected = refused(format!("threshold-{role}"));
+            assert_eq!(world.refresh().await, expected, "{spelling}");
         }
     }
 }
