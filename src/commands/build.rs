@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, ca, context, partitions};
+use super::{Context, ca, context, partitions, project_agent};
 use crate::agent::image::ImageError;
 use crate::config::{Overrides, Project, source};
 use crate::error::{Exit, Explained, Failure};
@@ -21,6 +21,8 @@ const LARGEST_ELF: u64 = 512 * 1024 * 1024;
 const LARGEST_SETTINGS: u64 = 1024 * 1024;
 /// The TUF root that the firmware embeds.
 pub(super) const ROOT_FILE: &str = "trust/root.json";
+/// Tells the firmware the digest of its own agent, for its reports.
+const AGENT_VARIABLE: &str = "ESP_OTA_AGENT";
 /// Metadata of TUF roots has a few kilobytes.
 const LARGEST_ROOT: u64 = 64 * 1024;
 
@@ -174,7 +176,10 @@ pub(super) fn build(
     }
     let elf = match elf {
         Some(elf) => elf.to_owned(),
-        None => cargo_build(context, project, cargo_arguments)?,
+        None => {
+            let agent = project_agent(project)?;
+            cargo_build(context, project, cargo_arguments, agent.as_deref())?
+        }
     };
     let bytes = context::read(&elf, LARGEST_ELF)?;
     let chip = project.chip.value;
@@ -234,6 +239,7 @@ fn cargo_build(
     context: &Context,
     project: &Project,
     arguments: &[OsString],
+    agent: Option<&str>,
 ) -> Result<PathBuf, BuildError> {
     let program = PathBuf::from(context::os_variable("CARGO").unwrap_or_else(|| "cargo".into()));
     context.output.status(format_args!("running `cargo build --release` for the firmware"));
@@ -243,6 +249,9 @@ fn cargo_build(
         .args(arguments)
         .current_dir(project.path(Path::new(".")))
         .stdout(Stdio::piped());
+    if let Some(agent) = agent {
+        command.env(AGENT_VARIABLE, agent);
+    }
     // The toolchain that runs this tool must not override the one the firmware names.
     if ["rust-toolchain.toml", "rust-toolchain"]
         .iter()

@@ -4,6 +4,8 @@
 //! source, under the version that the image in the booted slot states, on the flash that the
 //! bootloader model left behind.
 
+use std::sync::LazyLock;
+
 use embedded_storage::nor_flash::NorFlash;
 use semver::Version;
 
@@ -15,12 +17,16 @@ use crate::agent::layout::{Region, Running};
 use crate::agent::nvs_store::NvsStore;
 use crate::agent::otadata::{ENTRY, Entry, Label, SECTOR, State};
 use crate::agent::release::Identity;
+use crate::agent::reset::ResetReason;
 use crate::agent::trial;
 use crate::agent::tuf::Caps;
 use crate::chip::Chip;
 
 /// The agent as the virtual device runs it.
 pub type VirtualAgent<'a> = Agent<'a, FlashHandle, NvsStore<FlashHandle>>;
+
+/// The digest of the agent that runs here.
+static AGENT: LazyLock<String> = LazyLock::new(crate::agent::digest);
 
 /// What is built into the firmware of the device.
 #[derive(Clone, Debug)]
@@ -101,6 +107,8 @@ pub struct Booted {
     pub version: Version,
     /// Why it was chosen.
     pub steps: Vec<String>,
+    /// Why the chip started: the power came, unless somebody says otherwise.
+    pub reset_reason: ResetReason,
 }
 
 impl VirtualDevice {
@@ -157,7 +165,12 @@ impl VirtualDevice {
     /// [`StartFault::PowerCut`] when a planned cut strikes on the way. The power is then off; call
     /// `flash().with(VirtualFlash::power_on)` before the next start.
     pub fn start(&self) -> Result<Started<'_>, StartFault> {
-        let booted = self.boot()?;
+        self.start_after(ResetReason::PowerOn)
+    }
+
+    /// As [`VirtualDevice::start`], but for another reason than that the power came.
+    pub fn start_after(&self, reset_reason: ResetReason) -> Result<Started<'_>, StartFault> {
+        let booted = Booted { reset_reason, ..self.boot()? };
         let agent = self.run(&booted, self.flash.clone())?;
         Ok(Started { target: booted.target, steps: booted.steps, agent })
     }
@@ -197,7 +210,8 @@ impl VirtualDevice {
         let text = descriptor.version();
         let version = Version::parse(text.strip_prefix('v').unwrap_or(text))
             .map_err(|_| StartFault::NoVersion)?;
-        Ok(Booted { target: start.target, running, version, steps: start.steps })
+        let reset_reason = ResetReason::PowerOn;
+        Ok(Booted { target: start.target, running, version, steps: start.steps, reset_reason })
     }
 
     /// The agent's part of a start, on `flash`: it arms the trial if there is one.
@@ -230,8 +244,10 @@ impl VirtualDevice {
             },
             chip_id: self.hardware.chip.image_id(),
             chip_revision: self.hardware.chip_revision,
+            reset_reason: booted.reset_reason,
             embedded_root: &self.firmware.root,
             build_time: self.firmware.build_time,
+            agent: Some(&AGENT),
             caps: Caps::default(),
             has_flash_encryption: false,
         };

@@ -5,24 +5,23 @@
 //! parameter: the device's clock, not the host's.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use jiff::Timestamp;
 use reqwest::header::{
-    CONTENT_RANGE, DATE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE,
+    CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
+    RANGE,
 };
 use reqwest::{Client, StatusCode, Url};
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::UnixTime;
-use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore};
+use tokio::time::{Instant, timeout_at};
 
+use super::tls_setup::{anchors, folder_url, tls};
 use super::tls_verdict::judge;
-use crate::agent::ports::{Response, Transport, TransportError};
-use crate::error::{Exit, Explained};
-use crate::trust::{PinnedRoot, Refusal};
+use crate::agent::ports::{ReportSink, Response, Transport, TransportError};
+use crate::trust::PinnedRoot;
+
+pub use super::tls_setup::TransportSetupError;
 
 /// Longest wait for a connection, TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -30,6 +29,11 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest silence within an answer. At the slowest rate that users report, 7 KB/s (esp-idf issue
 /// 12145), a TLS record takes less than one second.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Fewest bytes in a second, on average, before an answer is too slow to wait for: a seventh of the
+/// slowest rate that users report. Without this a server that sends a byte now and then would hold
+/// the device for ever.
+pub const SLOWEST_RATE: u32 = 1024;
 
 /// How to reach the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +43,21 @@ pub struct Options {
     pub connect_to: Option<SocketAddr>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
-    /// Longest silence within an answer.
+    /// Longest silence within an answer, and the time that an answer may take beyond its bytes at
+    /// the slowest rate.
     pub read_timeout: Duration,
+    /// Fewest bytes in a second.
+    pub slowest_rate: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connect_to: None, connect_timeout: CONNECT_TIMEOUT, read_timeout: READ_TIMEOUT }
+        Self {
+            connect_to: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            read_timeout: READ_TIMEOUT,
+            slowest_rate: SLOWEST_RATE,
+        }
     }
 }
 
@@ -56,6 +68,7 @@ pub struct TlsTransport {
     base: Url,
     host_header: Option<HeaderValue>,
     body: Body,
+    patience: Patience,
     received: u64,
     last_error: Option<String>,
     left_out: Vec<String>,
@@ -69,73 +82,22 @@ enum Body {
     /// More to come; the bytes are what was received and not yet asked for.
     Open(reqwest::Response, Bytes),
     /// Cut off. Stays so: another read must not look like a clean end.
-    Broken,
+    Broken(TransportError),
 }
 
-/// The transport could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportSetupError {
-    /// Not a URL, or one that no device may use.
-    #[error("`{url}` is not an https URL of a folder")]
-    Url {
-        /// As given.
-        url: String,
-    },
-    /// An IP address in the URL says itself where to connect.
-    #[error("`{url}` names an address, and so cannot be reached at `{connect_to}`")]
-    AddressTwice {
-        /// As given.
-        url: String,
-        /// The override.
-        connect_to: SocketAddr,
-    },
-    /// A pinned root that the TLS library does not take.
-    #[error("the pinned root `{subject}` cannot be used")]
-    Root {
-        /// Whose root.
-        subject: String,
-        /// What the library said.
-        source: rustls::Error,
-    },
-    /// The TLS library refused its own defaults.
-    #[error("TLS could not be set up")]
-    Tls(#[source] rustls::Error),
-    /// The HTTP client could not be made.
-    #[error("the HTTP client could not be set up")]
-    Client(#[source] reqwest::Error),
-}
-
-impl Explained for TransportSetupError {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Url { .. } => Exit::Project,
-            Self::AddressTwice { .. } => Exit::Usage,
-            Self::Root { .. } => Exit::Trust,
-            Self::Tls(_) | Self::Client(_) => Exit::Network,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Url { .. } => {
-                Some("set `url = \"https://…\"` under `[release]` in `esp-ota.toml`".to_owned())
-            }
-            Self::AddressTwice { .. } => Some("leave out the address to connect to".to_owned()),
-            Self::Root { .. } => {
-                Some("pin another root with `cargo esp-ota ca add FILE`".to_owned())
-            }
-            Self::Tls(_) | Self::Client(_) => None,
-        }
-    }
-}
-
-/// The device's clock, as the TLS library asks for it.
+/// How long an answer may take.
 #[derive(Debug)]
-struct DeviceClock(UnixTime);
+struct Patience {
+    grace: Duration,
+    slowest_rate: u32,
+    since: Instant,
+    bytes: u64,
+}
 
-impl TimeProvider for DeviceClock {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(self.0)
+impl Patience {
+    fn ends(&self) -> Option<Instant> {
+        let seconds = self.bytes.checked_div(u64::from(self.slowest_rate))?;
+        self.since.checked_add(self.grace)?.checked_add(Duration::from_secs(seconds))
     }
 }
 
@@ -188,6 +150,12 @@ impl TlsTransport {
             base: url,
             host_header,
             body: Body::Done,
+            patience: Patience {
+                grace: options.read_timeout,
+                slowest_rate: options.slowest_rate,
+                since: Instant::now(),
+                bytes: 0,
+            },
             received: 0,
             last_error: None,
             left_out,
@@ -208,10 +176,7 @@ impl TlsTransport {
         let mut url = self.base.clone();
         // Sets the path alone: no path, however odd, leads to another host.
         url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
-        let mut request = self.client.get(url);
-        if let Some(host) = &self.host_header {
-            request = request.header(HOST, host);
-        }
+        let mut request = self.named(self.client.get(url));
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
             if let Some(tag) = if_range {
@@ -221,9 +186,25 @@ impl TlsTransport {
         request
     }
 
-    /// Remembers why, and passes on what the agent needs to know.
-    fn failed(&mut self, error: &reqwest::Error) -> TransportError {
-        let (kind, mut reason) = judge(error);
+    /// With the host that was meant, where the connection goes elsewhere.
+    fn named(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.host_header {
+            Some(host) => request.header(HOST, host),
+            None => request,
+        }
+    }
+
+    /// Remembers why, and passes on what the agent needs to know. `had_begun` tells an answer that
+    /// broke from none at all.
+    fn failed(&mut self, error: &reqwest::Error, had_begun: bool) -> TransportError {
+        let (mut kind, mut reason) = judge(error);
+        if kind == TransportError::Unreachable && !error.is_connect() {
+            kind = match (error.is_timeout(), had_begun) {
+                (true, _) => TransportError::TooSlow,
+                (false, true) => TransportError::Truncated,
+                (false, false) => TransportError::Unreachable,
+            };
+        }
         if kind == TransportError::Untrusted {
             for root in &self.left_out {
                 reason.push_str("; ");
@@ -234,7 +215,7 @@ impl TlsTransport {
     }
 
     fn broken(&mut self, kind: TransportError, reason: String) -> TransportError {
-        self.body = Body::Broken;
+        self.body = Body::Broken(kind);
         self.last_error = Some(reason);
         kind
     }
@@ -251,8 +232,10 @@ impl Transport for TlsTransport {
         self.last_error = None;
         let answer = match self.request(path, from, if_range).send().await {
             Ok(answer) => answer,
-            Err(error) => return Err(self.failed(&error)),
+            Err(error) => return Err(self.failed(&error, false)),
         };
+        self.patience.since = Instant::now();
+        self.patience.bytes = 0;
         match head(&answer) {
             Ok(head) => {
                 self.body = Body::Open(answer, Bytes::new());
@@ -269,7 +252,7 @@ impl Transport for TlsTransport {
         loop {
             let (answer, pending) = match &mut self.body {
                 Body::Done => return Ok(0),
-                Body::Broken => return Err(TransportError::Unreachable),
+                Body::Broken(kind) => return Err(*kind),
                 Body::Open(answer, pending) => (answer, pending),
             };
             let count = pending.len().min(buf.len());
@@ -279,62 +262,39 @@ impl Transport for TlsTransport {
                 }
                 let counted = u64::try_from(count).unwrap_or(u64::MAX);
                 self.received = self.received.saturating_add(counted);
+                self.patience.bytes = self.patience.bytes.saturating_add(counted);
                 return Ok(count);
             }
-            match answer.chunk().await {
-                Ok(Some(bytes)) => *pending = bytes,
-                Ok(None) => self.body = Body::Done,
-                Err(error) => return Err(self.failed(&error)),
+            let chunk = match self.patience.ends() {
+                Some(end) => timeout_at(end, answer.chunk()).await,
+                None => Ok(answer.chunk().await),
+            };
+            match chunk {
+                Ok(Ok(Some(bytes))) => *pending = bytes,
+                Ok(Ok(None)) => self.body = Body::Done,
+                Ok(Err(error)) => return Err(self.failed(&error, true)),
+                Err(_) => {
+                    let (bytes, rate) = (self.patience.bytes, self.patience.slowest_rate);
+                    let reason = format!("slower than {rate} bytes/s after {bytes} bytes");
+                    return Err(self.broken(TransportError::TooSlow, reason));
+                }
             }
         }
     }
 }
 
-/// An https URL with a host, and nothing after its path.
-fn folder_url(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
-    let plain = url.scheme() == "https"
-        && url.has_host()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    plain.then_some(url)
-}
-
-/// What the TLS library needs of the roots valid at `now`, and words for the others.
-fn anchors(
-    roots: &[PinnedRoot],
-    now: Timestamp,
-) -> Result<(RootCertStore, Vec<String>), TransportSetupError> {
-    let mut anchors = RootCertStore::empty();
-    let mut left_out = Vec::new();
-    for root in roots {
-        let subject = root.subject();
-        match root.check_period(now) {
-            Ok(()) => anchors.add(root.der().clone()).map_err(|source| {
-                TransportSetupError::Root { subject: subject.to_owned(), source }
-            })?,
-            Err(refusal) => left_out.push(describe(subject, &refusal)),
+/// Reports go to the very URL the client was made for.
+impl ReportSink for TlsTransport {
+    async fn post(&mut self, body: &[u8]) -> Result<u16, TransportError> {
+        self.body = Body::Done;
+        self.last_error = None;
+        let request = self.named(self.client.post(self.base.clone()));
+        let request = request.header(CONTENT_TYPE, "application/json").body(body.to_vec());
+        match request.send().await {
+            Ok(answer) => Ok(answer.status().as_u16()),
+            Err(error) => Err(self.failed(&error, false)),
         }
     }
-    Ok((anchors, left_out))
-}
-
-fn describe(subject: &str, refusal: &Refusal) -> String {
-    format!("the pinned root `{subject}` is not used: {refusal}")
-}
-
-fn tls(anchors: RootCertStore, now: Timestamp) -> Result<ClientConfig, TransportSetupError> {
-    // Before 1970 no certificate is valid, and none at 0 either.
-    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-    let clock = DeviceClock(UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
-    let config = ClientConfig::builder_with_details(Arc::new(default_provider()), Arc::new(clock))
-        .with_safe_default_protocol_versions()
-        .map_err(TransportSetupError::Tls)?
-        .with_root_certificates(anchors)
-        .with_no_client_auth();
-    Ok(config)
 }
 
 /// The head of an answer, or what in it makes the answer useless.
@@ -372,18 +332,20 @@ fn range_start(value: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use rcgen::{
         BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
     };
     use rustls::ServerConfig;
+    use rustls::crypto::aws_lc_rs::default_provider;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
+    use crate::error::{Exit, Explained};
     use crate::trust::root;
 
     const HOST_NAME: &str = "updates.example.com";
@@ -637,10 +599,10 @@ mod tests {
             let host = host(identity(&root, (2027, 2028)), short, clean).await;
             let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
             assert_eq!(transport.get("a.bin", 0, None).await.unwrap().length, Some(10));
-            assert_eq!(whole(&mut transport).await, Err(TransportError::Unreachable));
+            assert_eq!(whole(&mut transport).await, Err(TransportError::Truncated));
             assert_eq!(transport.received(), 5);
             assert!(transport.last_error().is_some());
-            assert_eq!(transport.read(&mut [0; 3]).await, Err(TransportError::Unreachable));
+            assert_eq!(transport.read(&mut [0; 3]).await, Err(TransportError::Truncated));
         }
     }
 
@@ -649,7 +611,7 @@ mod tests {
         let root = authority("root", (2020, 2040));
         let endless = "HTTP/1.1 200 OK\r\n\r\n01234";
         for (clean, expected) in
-            [(true, Ok(b"01234".to_vec())), (false, Err(TransportError::Unreachable))]
+            [(true, Ok(b"01234".to_vec())), (false, Err(TransportError::Truncated))]
         {
             let host = host(identity(&root, (2027, 2028)), endless, clean).await;
             let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
@@ -687,12 +649,13 @@ mod tests {
             connect_to: Some(listener.local_addr().unwrap()),
             connect_timeout: brief,
             read_timeout: brief,
+            ..Options::default()
         };
         let url = format!("https://{HOST_NAME}");
         let roots = [pinned(&root, "2026-01-01T00:00:00Z")];
         let mut transport = TlsTransport::new(&url, &roots, now(), options).unwrap();
         let got = tokio::time::timeout(Duration::from_secs(5), transport.get("a", 0, None)).await;
-        assert_eq!(got.unwrap(), Err(TransportError::Unreachable));
+        assert_eq!(got.unwrap(), Err(TransportError::TooSlow));
     }
 
     #[tokio::test]

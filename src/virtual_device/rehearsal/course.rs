@@ -161,7 +161,8 @@ impl Course<'_> {
         }
         self.traffic.add(wire.traffic());
         match polled {
-            Ok(Polled::UpToDate) => self.steps.push(Step::UpToDate),
+            // On a device that has tried nothing before there is no pause.
+            Ok(Polled::UpToDate | Polled::Waiting) => self.steps.push(Step::UpToDate),
             Ok(Polled::Installed) => {}
             Err(error) => return Err(RehearsalError::refused(error, wire)),
         }

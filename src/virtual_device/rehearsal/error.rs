@@ -140,7 +140,7 @@ impl RehearsalError {
         let Self::Refused(failure) = self else { return false };
         matches!(
             failure.error,
-            Error::Metadata(tuf::Error::UntrustedTls)
+            Error::Metadata(tuf::Error::Transport(TransportError::Untrusted))
                 | Error::Install(InstallError::Transport(TransportError::Untrusted))
         )
     }
@@ -229,8 +229,10 @@ fn exit(error: &Error) -> Exit {
         return Exit::Trust;
     }
     match error {
-        Error::Metadata(tuf::Error::Unreachable)
-        | Error::Install(InstallError::Transport(TransportError::Unreachable)) => Exit::Network,
+        // Who could not prove its name is a matter of trust, and answered above.
+        Error::Metadata(tuf::Error::Transport(_)) | Error::Install(InstallError::Transport(_)) => {
+            Exit::Network
+        }
         Error::Metadata(tuf::Error::Status(status))
         | Error::Install(InstallError::Status(status)) => of_status(*status),
         Error::Metadata(tuf::Error::EmbeddedRoot(_)) => Exit::Project,
@@ -238,6 +240,7 @@ fn exit(error: &Error) -> Exit {
         | Error::Install(_)
         | Error::OnTrial
         | Error::FlashEncrypted
+        | Error::Foreign(_)
         | Error::Store => Exit::Rejected,
     }
 }

@@ -4,16 +4,18 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use sha2::{Digest, Sha256};
 
 use super::bench::{
-    App, Bench, FLASH, Faults, Memory, REVISION, Ran, Repository, image, image_for, layout, runtime,
+    App, Bench, FLASH, Faults, Memory, NVS, REVISION, Ran, Repository, image, image_for, layout,
+    runtime,
 };
 use crate::agent::agent::{Error, Outcome};
 use crate::agent::image::ImageError;
 use crate::agent::install::{self, InstallError, Wanted};
 use crate::agent::layout::Running;
+use crate::agent::nvs_store::NvsStore;
 use crate::agent::ports::TransportError;
 use crate::chip::Chip;
 use crate::virtual_device::bootloader::Rollback;
-use crate::virtual_device::flash::{FlashFault, VirtualFlash};
+use crate::virtual_device::flash::{FlashFault, FlashHandle, VirtualFlash};
 
 /// Lets a device at 1.0.0 poll once; gives what came of it and where downloads began. The device
 /// must still boot 1.0.0 if nothing was installed.
@@ -196,6 +198,9 @@ fn what_flash_does_not_hold_is_noticed_before_the_slot_is_selected() {
     let running = Running::Slot(0);
     let mut quiet = |_| {};
     let layout = layout();
-    let fetched = install::fetch(&mut worn, &layout, running, &wanted, &mut memory, &mut quiet);
+    let nvs = FlashHandle::new(VirtualFlash::new(FLASH));
+    let mut store = NvsStore::open(nvs, NVS).unwrap();
+    let fetched =
+        install::fetch(&mut worn, &mut store, &layout, running, &wanted, &mut memory, &mut quiet);
     assert_eq!(runtime().block_on(fetched), Err(InstallError::FlashDigest));
 }

@@ -1,10 +1,11 @@
 //! The agent's memory in NVS, with the power cut at every flash operation.
 
 use super::bench::NVS;
-use crate::agent::history::{self, Pending, Rejections};
+use crate::agent::history::{self, Network, Notes, Pending};
 use crate::agent::layout::Region;
 use crate::agent::nvs_store::NvsStore;
 use crate::agent::ports::Store;
+use crate::agent::rejections::{End, Rejections};
 use crate::virtual_device::flash::{Cut, FlashHandle, Moment, VirtualFlash};
 
 /// The largest root that the agent takes: see `tuf::Caps`.
@@ -106,11 +107,12 @@ fn rejections_are_remembered_and_the_oldest_is_forgotten_first() {
     let mut rejections = Rejections::default();
     for trial in 1..=3 {
         assert!(!rejections.contains(&[0; 32]), "trial {trial}");
-        rejections.count(&mut store, [0; 32]).unwrap();
+        rejections.count(&mut store, &[0; 32], End::NoVerdict, trial).unwrap();
     }
     assert!(rejections.contains(&[0; 32]));
+    assert!(!rejections.has_rejected_itself(&[0; 32]));
     for other in 1..=16u8 {
-        rejections.reject(&mut store, [other; 32]).unwrap();
+        rejections.reject(&mut store, &[other; 32]).unwrap();
     }
     let read = Rejections::load(&mut open(&flash)).unwrap();
     assert_eq!(read, rejections);
@@ -122,7 +124,14 @@ fn rejections_are_remembered_and_the_oldest_is_forgotten_first() {
 fn a_pending_release_survives_a_restart() {
     let flash = FlashHandle::new(VirtualFlash::new(0x10000));
     assert_eq!(history::pending(&mut open(&flash)), Ok(None));
-    let pending = Pending { sha256: [7; 32], version: "1.2.3-rc.1".into() };
+    let pending = Pending {
+        sha256: [7; 32],
+        sequence: 0x0102_0304,
+        slot: 1,
+        version: "1.2.3-rc.1".into(),
+        from: "1.2.2".into(),
+        notes: Notes { started: true, bootloader_rollback: true, network: Network::Away },
+    };
     history::set_pending(&mut open(&flash), &pending).unwrap();
     assert_eq!(history::pending(&mut open(&flash)), Ok(Some(pending)));
     history::clear_pending(&mut open(&flash)).unwrap();

@@ -97,7 +97,11 @@ fn an_image_that_never_confirms_gives_way_after_one_reset() {
                 .run(&mut Memory::new(&repository, Faults::default()), |_| App::Hangs)
                 .expect("the power stays on")
         };
-        for trial in 1..=3 {
+        // A pause of one poll after the first trial, of four after the second.
+        for (trial, pause) in [(1, 0), (2, 1), (3, 4)] {
+            for poll in 0..pause {
+                assert_eq!(run().polled, Some(Ok(Outcome::Waiting)), "{trial}, poll {poll}");
+            }
             let first = run();
             assert_eq!(
                 (first.version.as_str(), &first.polled),

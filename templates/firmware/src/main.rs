@@ -16,7 +16,7 @@ use ota::trial::{self, Boot};
 use ota::tuf::Caps;
 use platform::{Fault, Flash, Partitions, Watchdog};
 
-#[expect(dead_code, unused_imports, reason = "`Agent::poll` needs a network: none here yet")]
+#[expect(dead_code, unused_imports, reason = "polls and reports need a network: none here yet")]
 mod ota;
 mod ota_config;
 mod platform;
@@ -34,8 +34,8 @@ fn self_test() -> bool {
 fn main() -> ! {
     let board = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
     let flash = Flash::new(board.FLASH);
-    let mut watchdog = Watchdog::new(board.RTC_TIMER);
-    let mut agent = start(&flash, &mut watchdog).unwrap_or_else(|fault| platform::stop(&fault));
+    let mut watchdog = Watchdog::armed(board.RTC_TIMER);
+    let mut agent = start(&flash).unwrap_or_else(|fault| platform::stop(&fault));
     judge(&mut agent, &mut watchdog);
 
     loop {
@@ -48,7 +48,7 @@ type Updates<'a> = Agent<'a, &'a Flash, NvsStore<&'a Flash>>;
 
 /// Finds out what this boot is, before heap, radio and all that could fail: from here on any reset
 /// of an image on trial brings the previous one back.
-fn start<'a>(mut flash: &'a Flash, watchdog: &mut Watchdog) -> Result<Updates<'a>, Fault> {
+fn start<'a>(mut flash: &'a Flash) -> Result<Updates<'a>, Fault> {
     let Partitions { layout, nvs, running } = platform::partitions(flash)?;
     let has_flash_encryption = platform::has_flash_encryption();
     // Encrypted otadata cannot be read in plain: then the bootloader alone decides.
@@ -56,11 +56,8 @@ fn start<'a>(mut flash: &'a Flash, watchdog: &mut Watchdog) -> Result<Updates<'a
         true => Boot::Settled,
         false => trial::start(&mut flash, &layout, running)?,
     };
-    if let Boot::Trial(_) = boot {
-        watchdog.arm();
-    }
     let (version, slot) = (env!("CARGO_PKG_VERSION"), platform::slot_name(running));
-    println!("{} {version} runs from {slot}, {}", ota_config::PRODUCT, standing(boot));
+    println!("{} {version} runs from {slot}", ota_config::PRODUCT);
     println!(
         "updates: channel {} of {}, {} pinned roots",
         ota_config::CHANNEL,
@@ -81,28 +78,26 @@ fn start<'a>(mut flash: &'a Flash, watchdog: &mut Watchdog) -> Result<Updates<'a
         identity,
         chip_id: ota_config::CHIP_ID,
         chip_revision: platform::chip_revision(),
+        reset_reason: platform::reset_reason(),
         embedded_root: include_bytes!("../trust/root.json"),
         build_time: platform::BUILD_TIME,
+        agent: option_env!("ESP_OTA_AGENT"), // `cargo esp-ota build` says so
         caps: Caps::default(),
         has_flash_encryption,
     };
     Ok(Agent::new(flash, store, layout, running, boot, settings))
 }
 
-fn standing(boot: Boot) -> &'static str {
-    match boot {
-        Boot::Settled => "settled",
-        Boot::Trial(trial) if trial.bootloader_rollback => "on trial, by the bootloader too",
-        Boot::Trial(_) => "on trial",
-        Boot::LastResort => "which otadata does not select",
-    }
-}
-
 /// Looks back at the last update, then ends the trial of this image, if it is on one. Without a
-/// network the self-test alone decides; with one, wait until the update server was reached.
+/// network the self-test alone decides. With one, wait until `agent.reach` has found the update
+/// server, and go on trying until the watchdog ends the trial: that is not held against the image.
 fn judge(agent: &mut Updates<'_>, watchdog: &mut Watchdog) {
     if let Err(error) = agent.look_back(&mut |event| println!("updates: {event:?}")) {
         println!("updates: {error}");
+    }
+    println!("updates: this image is {}", agent.boot());
+    if !matches!(agent.boot(), Boot::Trial(_)) {
+        watchdog.disarm();
     }
     let is_good = self_test();
     let verdict = if is_good { agent.confirm() } else { agent.reject() };
@@ -111,7 +106,7 @@ fn judge(agent: &mut Updates<'_>, watchdog: &mut Watchdog) {
     }
     match (is_good, agent.boot()) {
         (true, Boot::Settled) => watchdog.disarm(),
-        // Not confirmed after all: the watchdog ends this trial.
+        // Not confirmed after all: on trial, the watchdog ends it.
         (true, Boot::Trial(_) | Boot::LastResort) => {}
         (false, Boot::Trial(_)) => platform::restart("the self-test failed on trial"),
         (false, Boot::Settled | Boot::LastResort) => {

@@ -12,17 +12,16 @@ use esp_hal::delay::Delay;
 use esp_hal::efuse;
 use esp_hal::peripherals::{FLASH, RTC_TIMER};
 use esp_hal::rtc_cntl::{Rtc, RwdtStage};
-use esp_hal::system::software_reset;
+use esp_hal::system::{self, software_reset};
 use esp_hal::time::Duration;
 use esp_println::println;
 use esp_storage::{FlashStorage, FlashStorageError};
 
 use crate::ota::layout::{Layout, Region, Running};
 use crate::ota::ports::StoreError;
-use crate::ota::trial::FlashError;
+use crate::ota::reset::ResetReason;
+use crate::ota::trial::{DEADLINE, FlashError};
 
-/// A trial that has come to no end by then has failed.
-const TRIAL_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// Time to read a message, and for the serial port to get it out.
 const READING_TIME_MS: u32 = 5_000;
 
@@ -143,19 +142,31 @@ pub fn has_flash_encryption() -> bool {
     efuse::flash_encryption()
 }
 
+/// Why the chip started. The chips number their reasons alike (ESP-IDF, `soc_reset_reason_t`),
+/// but esp-hal names them differently from chip to chip.
+pub fn reset_reason() -> ResetReason {
+    match system::reset_reason().map(|reason| reason as usize) {
+        Some(0x01) => ResetReason::PowerOn,
+        Some(0x03 | 0x0c) => ResetReason::Software,
+        Some(0x05) => ResetReason::DeepSleep,
+        Some(0x07..=0x09 | 0x0b | 0x0d | 0x10..=0x12) => ResetReason::Watchdog,
+        Some(0x0f) => ResetReason::BrownOut,
+        _ => ResetReason::Unknown,
+    }
+}
+
 /// The RTC watchdog, which goes on when the CPU hangs, with interrupts off or not.
 pub struct Watchdog(Rtc<'static>);
 
 impl Watchdog {
-    pub fn new(peripheral: RTC_TIMER<'static>) -> Self {
-        Self(Rtc::new(peripheral))
-    }
-
-    /// Starts the deadline of a trial. Nothing feeds it: only a verdict ends it.
-    pub fn arm(&mut self) {
-        self.0.rwdt.set_timeout(RwdtStage::Stage0, TRIAL_DEADLINE);
-        self.0.rwdt.enable();
-        self.0.rwdt.feed();
+    /// Starts the deadline of a trial, before anybody knows whether there is one: even the first
+    /// look at flash could hang. Nothing feeds it; a verdict ends it, or that there is no trial.
+    pub fn armed(peripheral: RTC_TIMER<'static>) -> Self {
+        let mut rtc = Rtc::new(peripheral);
+        rtc.rwdt.set_timeout(RwdtStage::Stage0, Duration::from_secs(DEADLINE.as_secs()));
+        rtc.rwdt.enable();
+        rtc.rwdt.feed();
+        Self(rtc)
     }
 
     pub fn disarm(&mut self) {

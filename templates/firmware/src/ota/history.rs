@@ -1,109 +1,143 @@
-//! What the device remembers of releases it tried: the one it waits for, and those it will not
-//! take again.
-//!
-//! A release that said itself that it is bad is rejected for good. One whose trial ended in any
-//! other way (a power cut, a watchdog, a network that was away) gets more chances: a server that
-//! is down for an hour must not blacklist a good release on a whole fleet.
+//! The release that waits for its confirmation: what the device has to know after the reset, and
+//! what the trial leaves behind for the image that looks back at it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::ports::{Store, StoreError};
 
-/// Trials that may end without a verdict before the release counts as rejected.
-const MOST_TRIALS: u8 = 3;
-/// Marks a release rejected by its own self-test.
-const FOR_GOOD: u8 = 0xff;
-/// Releases remembered; the oldest is forgotten first. Each costs 33 bytes.
-const MOST_REMEMBERED: usize = 16;
-const RECORD: usize = 33;
-const PENDING_KEY: &str = "pending";
-const REJECTED_KEY: &str = "rejected";
-/// SHA-256, then the version: semver texts of releases are at most 31 bytes in the descriptor.
-const LONGEST_PENDING: usize = 32 + 64;
+const KEY: &str = "pending";
+/// First byte of the stored value, so that a later agent can tell its own layout.
+const LAYOUT: u8 = 1;
+/// Layout, SHA-256, sequence, slot, notes, length of the version.
+const HEAD: usize = 1 + 32 + 4 + 1 + 1 + 1;
+/// Bytes of a version that are kept: what fits the field of the app descriptor beside its zero.
+pub(super) const LONGEST_VERSION: usize = 31;
+const LONGEST: usize = HEAD + 2 * LONGEST_VERSION;
+
+const STARTED: u8 = 0b0001;
+const ROLLBACK: u8 = 0b0010;
+const AWAY: u8 = 0b0100;
+const UNTRUSTED: u8 = 0b1000;
 
 /// A release that was installed and has not been confirmed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// SHA-256 of its image.
     pub sha256: [u8; 32],
+    /// Sequence number of the `otadata` entry that selects it. Written down *before* that entry:
+    /// a torn one can look like another tool's, and then this number alone tells that it is ours.
+    pub sequence: u32,
+    /// The slot it stands in.
+    pub slot: u32,
     /// Its version.
     pub version: String,
+    /// The version that installed it.
+    pub from: String,
+    /// What its trial has left behind.
+    pub notes: Notes,
 }
 
-/// The release that waits for its confirmation.
+/// What a trial writes down for the image that may have to run after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// The agent of the new image has run.
+    pub started: bool,
+    /// The bootloader had given the image one start of its own: it has rollback.
+    pub bootloader_rollback: bool,
+    /// The last that was known of the way to the update server.
+    pub network: Network,
+}
+
+/// What a trial knows of the way to the update server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// It was reached over authenticated TLS, or nobody has tried yet.
+    #[default]
+    Quiet,
+    /// No network, or no answer from the server. The weather, as far as one device can tell.
+    Away,
+    /// Somebody answered who could not prove to be the server: perhaps this image pins the wrong
+    /// roots.
+    Untrusted,
+}
+
+/// The release that waits for its confirmation. A value of another layout counts as none.
 pub fn pending<S: Store>(store: &mut S) -> Result<Option<Pending>, StoreError> {
-    let mut buf = [0; LONGEST_PENDING];
-    let Some(len) = store.get(PENDING_KEY, &mut buf)? else { return Ok(None) };
-    let record = buf.get(..len).and_then(|bytes| bytes.split_first_chunk::<32>());
-    Ok(record.and_then(|(sha256, version)| {
-        let version = core::str::from_utf8(version).ok()?;
-        Some(Pending { sha256: *sha256, version: version.into() })
-    }))
+    // Room for the values of a later agent, which are then not understood.
+    let mut buf = [0; 2 * LONGEST];
+    let Some(len) = store.get(KEY, &mut buf)? else { return Ok(None) };
+    Ok(buf.get(..len).and_then(decode))
 }
 
-/// Remembers what is about to be installed. An over-long version is cut: it is for reports only.
+/// Remembers what is about to be installed, or what its trial has noted. An over-long version is
+/// cut: it is for reports only.
 pub fn set_pending<S: Store>(store: &mut S, pending: &Pending) -> Result<(), StoreError> {
-    let version = pending.version.bytes().take(LONGEST_PENDING.saturating_sub(32));
-    let record: Vec<u8> = pending.sha256.iter().copied().chain(version).collect();
-    store.set(PENDING_KEY, &record)
+    store.set(KEY, &encode(pending))
 }
 
 /// Forgets the pending release: its trial ended.
 pub fn clear_pending<S: Store>(store: &mut S) -> Result<(), StoreError> {
-    store.set(PENDING_KEY, &[])
+    store.set(KEY, &[])
 }
 
-/// Releases this device has tried without success.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rejections(Vec<([u8; 32], u8)>);
+fn encode(pending: &Pending) -> Vec<u8> {
+    let (version, from) = (cut(&pending.version), cut(&pending.from));
+    let mut record = Vec::with_capacity(LONGEST);
+    record.push(LAYOUT);
+    record.extend_from_slice(&pending.sha256);
+    record.extend_from_slice(&pending.sequence.to_le_bytes());
+    record.push(u8::try_from(pending.slot).unwrap_or(u8::MAX));
+    record.push(pending.notes.byte());
+    record.push(u8::try_from(version.len()).unwrap_or(0));
+    record.extend_from_slice(version.as_bytes());
+    record.extend_from_slice(from.as_bytes());
+    record
+}
 
-impl Rejections {
-    /// Reads them from the store. Bytes that are no whole record are left out.
-    pub fn load<S: Store>(store: &mut S) -> Result<Self, StoreError> {
-        let mut buf = [0; RECORD * MOST_REMEMBERED];
-        let len = store.get(REJECTED_KEY, &mut buf)?.unwrap_or(0);
-        let (records, _) = buf.get(..len).unwrap_or_default().as_chunks::<RECORD>();
-        let read = |record: &[u8; RECORD]| {
-            let (sha256, count) = record.split_first_chunk::<32>()?;
-            Some((*sha256, *count.first()?))
+fn decode(record: &[u8]) -> Option<Pending> {
+    let (layout, rest) = record.split_first()?;
+    let (sha256, rest) = rest.split_first_chunk()?;
+    let (sequence, rest) = rest.split_first_chunk()?;
+    let ([slot, notes, len], rest) = rest.split_first_chunk()?;
+    let (version, from) = rest.split_at_checked(usize::from(*len))?;
+    let text = |bytes| core::str::from_utf8(bytes).ok().map(String::from);
+    (*layout == LAYOUT).then_some(Pending {
+        sha256: *sha256,
+        sequence: u32::from_le_bytes(*sequence),
+        slot: u32::from(*slot),
+        version: text(version)?,
+        from: text(from)?,
+        notes: Notes::from_byte(*notes),
+    })
+}
+
+/// At most [`LONGEST_VERSION`] bytes, and whole characters.
+pub(super) fn cut(version: &str) -> &str {
+    version.get(..version.floor_char_boundary(LONGEST_VERSION)).unwrap_or_default()
+}
+
+impl Notes {
+    fn byte(self) -> u8 {
+        let network = match self.network {
+            Network::Quiet => 0,
+            Network::Away => AWAY,
+            Network::Untrusted => UNTRUSTED,
         };
-        Ok(Self(records.iter().filter_map(read).collect()))
+        let flag = |is_set, bit| if is_set { bit } else { 0 };
+        network | flag(self.started, STARTED) | flag(self.bootloader_rollback, ROLLBACK)
     }
 
-    /// Whether the image with this digest is not to be installed again.
-    pub fn contains(&self, sha256: &[u8; 32]) -> bool {
-        self.0.iter().any(|(known, count)| known == sha256 && *count >= MOST_TRIALS)
-    }
-
-    /// Notes a trial that ended without a verdict.
-    pub fn count<S: Store>(&mut self, store: &mut S, sha256: [u8; 32]) -> Result<(), StoreError> {
-        self.note(store, sha256, |count| count.saturating_add(1))
-    }
-
-    /// Notes that the release is bad by its own word.
-    pub fn reject<S: Store>(&mut self, store: &mut S, sha256: [u8; 32]) -> Result<(), StoreError> {
-        self.note(store, sha256, |_| FOR_GOOD)
-    }
-
-    fn note<S: Store>(
-        &mut self,
-        store: &mut S,
-        sha256: [u8; 32],
-        change: impl Fn(u8) -> u8,
-    ) -> Result<(), StoreError> {
-        match self.0.iter_mut().find(|(known, _)| *known == sha256) {
-            Some((_, count)) => *count = change(*count),
-            None => {
-                if self.0.len() == MOST_REMEMBERED {
-                    self.0.remove(0);
-                }
-                self.0.push((sha256, change(0)));
-            }
+    fn from_byte(byte: u8) -> Self {
+        let has = |bit| byte & bit != 0;
+        Self {
+            started: has(STARTED),
+            bootloader_rollback: has(ROLLBACK),
+            network: match (has(AWAY), has(UNTRUSTED)) {
+                (true, _) => Network::Away,
+                (false, true) => Network::Untrusted,
+                (false, false) => Network::Quiet,
+            },
         }
-        let record = |(sha256, count): &([u8; 32], u8)| {
-            sha256.iter().copied().chain([*count]).collect::<Vec<u8>>()
-        };
-        store.set(REJECTED_KEY, &self.0.iter().flat_map(record).collect::<Vec<u8>>())
     }
 }

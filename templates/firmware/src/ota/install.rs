@@ -3,20 +3,16 @@
 //! Nothing here touches the running slot or the entry that selects it. Until the single `otadata`
 //! write at the end the device boots what it booted before, wherever the power goes away.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 
 use embedded_storage::nor_flash::NorFlash;
 
+use super::download::{Bookmark, Download};
 use super::image::{self, ImageError};
 use super::layout::{Layout, Region, Running};
 use super::otadata::{self, Entry, Label, State};
-use super::ports::{Transport, TransportError};
-use super::slot_writer::{Sector, SlotWriter};
+use super::ports::{Store, Transport, TransportError};
 use super::trial::{self, FlashError};
-
-/// How often one install picks a broken download up again before it gives up until the next poll.
-const MOST_RESUMES: u32 = 5;
 
 /// What to install: the facts that signed metadata states.
 #[derive(Clone, Debug)]
@@ -55,8 +51,12 @@ pub enum InstallError {
     Transport(TransportError),
     /// The server answered with this status instead of the file.
     Status(u16),
-    /// The server announced or sent another number of bytes than the metadata states.
+    /// The server announced another number of bytes than the metadata states.
     Length,
+    /// The server sent more bytes than the metadata states.
+    Endless,
+    /// The server ended the file before the length that the metadata states.
+    Short,
     /// The server resumed somewhere else than asked.
     Range,
     /// The downloaded bytes are not the signed ones.
@@ -69,40 +69,55 @@ pub enum InstallError {
 
 impl InstallError {
     /// Kebab-case name for reports.
-    pub fn code(&self) -> &'static str {
-        match self {
+    pub fn code(&self) -> String {
+        let code = match self {
             Self::NoOtherSlot => "no-other-slot",
             Self::TooLarge { .. } => "image-too-large",
             Self::SequenceExhausted => "sequence-exhausted",
             Self::Flash => "flash",
-            Self::Transport(TransportError::Unreachable) => "unreachable",
-            Self::Transport(TransportError::Untrusted) => "untrusted-tls",
-            Self::Status(_) => "status",
+            Self::Transport(error) => error.code(),
+            Self::Status(status) => return alloc::format!("status-{status}"),
             Self::Length => "length-mismatch-target",
+            Self::Endless => "endless-target",
+            Self::Short => "short-target",
             Self::Range => "range-ignored",
             Self::Digest => "hash-mismatch-target",
             Self::FlashDigest => "flash-readback",
             Self::Image(error) => error.code(),
-        }
+        };
+        code.into()
     }
-}
 
-impl InstallError {
     /// Whether the server said something that cannot be believed, as against bad weather.
     pub fn is_trust(&self) -> bool {
         match self {
-            Self::Transport(TransportError::Untrusted) | Self::Length | Self::Digest => true,
+            Self::Transport(TransportError::Untrusted)
+            | Self::Length
+            | Self::Endless
+            | Self::Short
+            | Self::Digest => true,
             // Signed, but not for this chip or not an image: a mistake, not a forgery.
-            Self::Image(_) => false,
+            Self::Image(_) | Self::TooLarge { .. } => false,
             Self::NoOtherSlot
-            | Self::TooLarge { .. }
             | Self::SequenceExhausted
             | Self::Flash
             | Self::FlashDigest
-            | Self::Transport(TransportError::Unreachable)
+            | Self::Transport(
+                TransportError::Unreachable | TransportError::Truncated | TransportError::TooSlow,
+            )
             | Self::Status(_)
             | Self::Range => false,
         }
+    }
+
+    /// Whether the device judged the release and said no; everything else is a failure on the way.
+    pub fn is_refusal(&self) -> bool {
+        self.is_trust() || matches!(self, Self::Image(_) | Self::TooLarge { .. })
+    }
+
+    /// Whether the same download is worth going on with: it stopped, and nothing in it was wrong.
+    fn leaves_a_good_part(&self) -> bool {
+        matches!(self, Self::Transport(_) | Self::Status(500..=599))
     }
 }
 
@@ -115,12 +130,11 @@ impl core::fmt::Display for InstallError {
             }
             Self::SequenceExhausted => write!(f, "the sequence numbers of otadata are used up"),
             Self::Flash => write!(f, "flash could not be read or written"),
-            Self::Transport(TransportError::Unreachable) => write!(f, "the server went away"),
-            Self::Transport(TransportError::Untrusted) => {
-                write!(f, "the server is not who it claims to be")
-            }
+            Self::Transport(error) => error.fmt(f),
             Self::Status(status) => write!(f, "the server answered {status}"),
-            Self::Length => write!(f, "the server sent another length than was signed"),
+            Self::Length => write!(f, "the server announced another length than was signed"),
+            Self::Endless => write!(f, "the server sent more bytes than were signed"),
+            Self::Short => write!(f, "the server sent fewer bytes than were signed"),
             Self::Range => write!(f, "the server resumed at another byte than asked"),
             Self::Digest => write!(f, "the downloaded bytes are not the signed ones"),
             Self::FlashDigest => write!(f, "the bytes in flash are not the ones written"),
@@ -148,13 +162,15 @@ impl From<TransportError> for InstallError {
 pub struct Installed {
     /// The slot it stands in.
     pub slot: u32,
-    sequence: u32,
+    /// Sequence number of the entry that will select it.
+    pub sequence: u32,
 }
 
 /// Downloads `wanted` into the slot after the running one and proves it there. Nothing is selected
-/// yet. `progress` hears the number of bytes taken in so far.
-pub async fn fetch<F: NorFlash, T: Transport>(
+/// yet. `store` remembers how far it got; `progress` hears the number of bytes in so far.
+pub async fn fetch<F: NorFlash, S: Store, T: Transport>(
     flash: &mut F,
+    store: &mut S,
     layout: &Layout,
     running: Running,
     wanted: &Wanted<'_>,
@@ -179,16 +195,34 @@ pub async fn fetch<F: NorFlash, T: Transport>(
     let sequence = otadata::next_sequence(&trial::read(flash, layout)?, slot, layout.slot_count())
         .ok_or(InstallError::SequenceExhausted)?;
 
-    let mut writer = SlotWriter::new(region);
-    download(flash, &mut writer, wanted, transport, progress).await?;
+    let bookmark = Bookmark { store, sha256: wanted.sha256, slot };
+    let proven = match Download::begin(flash, bookmark, region, wanted.len) {
+        Ok(mut download) => {
+            let arrived = download.run(flash, wanted, transport, progress).await;
+            arrived.and_then(|()| prove(flash, region, wanted)).inspect_err(|error| {
+                if !error.leaves_a_good_part() {
+                    download.bookmark.forget();
+                }
+            })
+        }
+        Err(error) => Err(error),
+    };
+    proven.map(|()| Installed { slot, sequence })
+}
+
+/// Checks what stands in the slot, once more and from flash: the hash, then as the bootloader does.
+fn prove<F: NorFlash>(
+    flash: &mut F,
+    region: Region,
+    wanted: &Wanted<'_>,
+) -> Result<(), InstallError> {
     if image::digest(flash, region, wanted.len).map_err(InstallError::Image)? != wanted.sha256 {
         return Err(InstallError::FlashDigest);
     }
     let filled = Region { start: region.start, len: wanted.len };
     image::verify(flash, filled, Some(wanted.chip_id))
         .and_then(|info| info.check_revision(wanted.chip_revision))
-        .map_err(InstallError::Image)?;
-    Ok(Installed { slot, sequence })
+        .map_err(InstallError::Image)
 }
 
 /// Selects an installed release with one write: the next reset starts it, on trial.
@@ -241,7 +275,8 @@ fn sacrifice(entries: &[Entry; 2]) -> usize {
     }
 }
 
-fn other_slot(layout: &Layout, running: Running) -> Result<u32, InstallError> {
+/// The slot that the next release goes to: the one after the running one.
+pub(super) fn other_slot(layout: &Layout, running: Running) -> Result<u32, InstallError> {
     let count = layout.slot_count();
     match running {
         Running::Factory if count > 0 => Ok(0),
@@ -250,66 +285,4 @@ fn other_slot(layout: &Layout, running: Running) -> Result<u32, InstallError> {
         }
         Running::Factory | Running::Slot(_) => Err(InstallError::NoOtherSlot),
     }
-}
-
-/// Downloads into the slot, picking up where a broken connection left off.
-async fn download<F: NorFlash, T: Transport>(
-    flash: &mut F,
-    writer: &mut SlotWriter,
-    wanted: &Wanted<'_>,
-    transport: &mut T,
-    progress: &mut impl FnMut(u32),
-) -> Result<(), InstallError> {
-    let mut etag = None;
-    let mut resumes = 0u32;
-    loop {
-        match stream(flash, writer, wanted, transport, &mut etag, progress).await {
-            Err(InstallError::Transport(TransportError::Unreachable))
-                if resumes < MOST_RESUMES && writer.received > 0 =>
-            {
-                resumes = resumes.saturating_add(1);
-            }
-            Err(error) => return Err(error),
-            Ok(()) => break,
-        }
-    }
-    writer.flush(flash)?;
-    if writer.digest() == wanted.sha256 { Ok(()) } else { Err(InstallError::Digest) }
-}
-
-async fn stream<F: NorFlash, T: Transport>(
-    flash: &mut F,
-    writer: &mut SlotWriter,
-    wanted: &Wanted<'_>,
-    transport: &mut T,
-    etag: &mut Option<String>,
-    progress: &mut impl FnMut(u32),
-) -> Result<(), InstallError> {
-    let response = transport.get(wanted.path, writer.received, etag.as_deref()).await?;
-    match response.status {
-        // The file changed or the server cannot resume: start again.
-        200 if writer.received > 0 => *writer = SlotWriter::new(writer.region),
-        206 if response.start != writer.received => return Err(InstallError::Range),
-        200 | 206 => {}
-        other => return Err(InstallError::Status(other)),
-    }
-    let expected = wanted.len.checked_sub(writer.received).ok_or(InstallError::Length)?;
-    if response.length.is_some_and(|length| length != expected) {
-        return Err(InstallError::Length);
-    }
-    *etag = response.etag;
-
-    let mut buf = Box::new(Sector([0; 4096]));
-    loop {
-        let count = transport.read(&mut buf.0).await?;
-        let Some(bytes) = buf.0.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
-        let len = u32::try_from(count).map_err(|_| InstallError::Length)?;
-        let received = writer.received.checked_add(len).ok_or(InstallError::Length)?;
-        if received > wanted.len {
-            return Err(InstallError::Length);
-        }
-        writer.push(flash, bytes)?;
-        progress(received);
-    }
-    if writer.received == wanted.len { Ok(()) } else { Err(InstallError::Length) }
 }

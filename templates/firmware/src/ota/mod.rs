@@ -6,10 +6,12 @@
 //!
 //! The way of an update: [`trial::start`] first thing after reset, then [`agent::Agent::poll`]
 //! (metadata through [`tuf`], choice by [`release`], bytes by [`install`]), reset, trial again,
-//! and [`agent::Agent::confirm`] once the new image has proven itself.
+//! and [`agent::Agent::confirm`] once the new image has proven itself. What became of it is told by
+//! [`reports`]; which releases are not worth another trial is in [`rejections`].
 
 pub mod agent;
 pub mod clock;
+mod download;
 pub mod history;
 pub mod image;
 pub mod install;
@@ -17,8 +19,13 @@ pub mod json;
 pub mod layout;
 pub mod nvs_store;
 pub mod otadata;
+mod outcome;
 pub mod ports;
+pub mod rejections;
 pub mod release;
+pub mod reports;
+pub mod reset;
+pub mod resume;
 pub mod rollout;
 mod slot_writer;
 pub mod trial;

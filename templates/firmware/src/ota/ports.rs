@@ -20,7 +20,7 @@ pub trait Transport {
     ) -> impl Future<Output = Result<Response, TransportError>>;
 
     /// Reads the next bytes of the body of the last response into `buf`. 0 is the end of the body;
-    /// a body that ends before its announced length is [`TransportError::Unreachable`].
+    /// a body that ends before its announced length is [`TransportError::Truncated`].
     fn read(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, TransportError>>;
 }
 
@@ -39,13 +39,47 @@ pub struct Response {
     pub etag: Option<String>,
 }
 
-/// Why no answer came. The two are told apart because one is the weather and the other an attack.
+/// Why no answer came, or no whole one. All but one are the weather; that one may be an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportError {
-    /// No connection, or it ended early. Worth another try.
+    /// No connection, or no answer. Worth another try.
     Unreachable,
+    /// The answer ended before its end. Worth another try.
+    Truncated,
+    /// The answer came too slowly to wait for its end. Worth another try.
+    TooSlow,
     /// The server's certificate does not lead to a pinned root or names another host.
     Untrusted,
+}
+
+impl TransportError {
+    /// Kebab-case name for reports.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Truncated => "truncated",
+            Self::TooSlow => "too-slow",
+            Self::Untrusted => "untrusted-tls",
+        }
+    }
+}
+
+impl core::fmt::Display for TransportError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable => "the server did not answer, or went away",
+            Self::Truncated => "the server's answer ended too early",
+            Self::TooSlow => "the server's answer came too slowly",
+            Self::Untrusted => "the server could not prove who it is",
+        })
+    }
+}
+
+/// Posts reports, over an authenticated connection: they name a device and its state.
+pub trait ReportSink {
+    /// Posts one JSON document and gives the HTTP status of the answer. A server that cannot
+    /// prove who it is gets nothing: [`TransportError::Untrusted`].
+    fn post(&mut self, body: &[u8]) -> impl Future<Output = Result<u16, TransportError>>;
 }
 
 /// Remembers small values across resets, power-cut safe: after a cut during [`Store::set`] a read
@@ -55,7 +89,8 @@ pub trait Store {
     /// `None` where nothing was stored. A value longer than `buf` is an error.
     fn get(&mut self, key: &str, buf: &mut [u8]) -> Result<Option<usize>, StoreError>;
 
-    /// Stores `value` under `key`; an empty value forgets the key. Writing the value that is already there costs no flash wear.
+    /// Stores `value` under `key`; an empty value forgets the key. Writing the value that is
+    /// already there costs no flash wear.
     fn set(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError>;
 }
 

@@ -46,9 +46,40 @@ pub struct Candidate {
 pub struct Selection {
     /// What to install, if anything.
     pub candidate: Option<Candidate>,
+    /// Set where nothing is chosen because there are releases, and none of them is meant for this
+    /// device's product or chip: then the device asks the wrong place.
+    pub foreign: Option<Foreign>,
     /// Targets that claim to be releases and cannot be read as such, or have a name that must not
     /// become a path. They are passed over: one bad entry must not stop all updates.
     pub skipped: usize,
+}
+
+/// In what respect all releases of a repository are somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// None is of this product.
+    Product,
+    /// Some are of this product, and none of them for this chip.
+    Chip,
+}
+
+impl Foreign {
+    /// Kebab-case name for reports.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Product => "foreign-product",
+            Self::Chip => "foreign-chip",
+        }
+    }
+}
+
+impl core::fmt::Display for Foreign {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Product => "all releases of the repository are of other products",
+            Self::Chip => "all releases of this product are for other chips",
+        })
+    }
 }
 
 /// Finds the highest version for this product, channel and chip that is newer than what runs, was
@@ -62,6 +93,7 @@ pub fn select(
     rejected: impl Fn(&[u8; 32]) -> bool,
 ) -> Selection {
     let mut selection = Selection::default();
+    let (mut any, mut of_product, mut for_chip) = (false, false, false);
     for target in targets.iter() {
         // A target without `custom` is some other file, not a release.
         let Some(custom) = target.custom() else { continue };
@@ -69,6 +101,9 @@ pub fn select(
             selection.skipped = selection.skipped.saturating_add(1);
             continue;
         };
+        any = true;
+        of_product |= release.product == identity.product;
+        for_chip |= release.product == identity.product && release.chip == identity.chip;
         let best = selection.candidate.as_ref().map_or(&identity.version, |best| &best.version);
         if release.is_for(identity)
             && release.candidate.version.cmp_precedence(best).is_gt()
@@ -77,6 +112,11 @@ pub fn select(
             selection.candidate = Some(release.candidate);
         }
     }
+    selection.foreign = match (any, of_product, for_chip) {
+        (true, false, _) => Some(Foreign::Product),
+        (true, true, false) => Some(Foreign::Chip),
+        _ => None,
+    };
     selection
 }
 
@@ -208,12 +248,27 @@ mod tests {
     }
 
     #[test]
-    fn another_product_channel_chip_or_rollout_is_passed_over_and_not_skipped() {
+    fn a_repository_of_another_product_or_for_other_chips_is_foreign() {
+        let kettle = || with("product", Some(json!("kettle")));
+        let other_chip = || with("chip", Some(json!("esp32c6")));
+        let foreign = |targets: &[(&str, Json)]| {
+            let selection = chosen(targets);
+            assert_eq!((selection.candidate, selection.skipped), (None, 0));
+            selection.foreign
+        };
+        assert_eq!(foreign(&[("k.bin", kettle())]), Some(Foreign::Product));
+        assert_eq!(foreign(&[("c.bin", other_chip())]), Some(Foreign::Chip));
+        assert_eq!(foreign(&[("k.bin", kettle()), ("c.bin", other_chip())]), Some(Foreign::Chip));
+        // An older release of our own shows that the place is right.
+        assert_eq!(foreign(&[("k.bin", kettle()), ("o.bin", release("0.9.0"))]), None);
+        assert_eq!(foreign(&[]), None, "an empty repository is nobody's");
+    }
+
+    #[test]
+    fn another_channel_or_rollout_is_passed_over_and_not_skipped() {
         for (field, value) in [
-            ("product", json!("kettle")),
             ("channels", json!(["beta"])),
             ("channels", json!([])),
-            ("chip", json!("esp32c6")),
             ("rollout", json!({ "percent": 0, "seed": "s" })),
             ("rollout", json!({ "percent": 16, "seed": "seed" })),
         ] {

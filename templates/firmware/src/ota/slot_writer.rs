@@ -8,9 +8,11 @@ use sha2::{Digest, Sha256};
 use super::install::InstallError;
 use super::layout::Region;
 use super::otadata::SECTOR;
+use super::resume;
 
-/// Flash chips erase 64 KiB at once in a third of the time that sixteen sectors take.
-const BLOCK: u32 = 0x1_0000;
+/// Flash chips erase 64 KiB at once in a third of the time that sixteen sectors take. Downloads
+/// resume at the start of such a block.
+const BLOCK: u32 = resume::STEP;
 
 /// Collects bytes into sectors and writes them to a slot, erasing ahead of itself.
 pub(super) struct SlotWriter {
@@ -19,7 +21,7 @@ pub(super) struct SlotWriter {
     /// Bytes taken in.
     pub(super) received: u32,
     /// Bytes that are in flash.
-    written: u32,
+    pub(super) written: u32,
     /// End of the erased part, counted from the start of the slot.
     erased: u32,
     sector: Box<Sector>,
@@ -38,6 +40,26 @@ impl SlotWriter {
             sector: Box::new(Sector([0xff; 4096])),
             fill: 0,
         }
+    }
+
+    /// Goes on after the first `bytes` of a slot, whole blocks that an earlier download left there.
+    /// They are hashed as they stand in flash.
+    pub(super) fn behind<F: NorFlash>(
+        flash: &mut F,
+        region: Region,
+        bytes: u32,
+    ) -> Result<Self, InstallError> {
+        let mut writer =
+            Self { received: bytes, written: bytes, erased: bytes, ..Self::new(region) };
+        let mut at = region.start;
+        let end = region.start.checked_add(bytes).ok_or(InstallError::Flash)?;
+        while at < end {
+            flash.read(at, &mut writer.sector.0).map_err(|_| InstallError::Flash)?;
+            writer.sha.update(writer.sector.0);
+            at = at.saturating_add(SECTOR);
+        }
+        writer.sector.0.fill(0xff);
+        Ok(writer)
     }
 
     /// SHA-256 of all that was taken in.

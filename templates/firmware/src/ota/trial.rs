@@ -9,10 +9,17 @@
 //! power cut in the middle leaves that entry blank or torn: the previous image boots, and the
 //! release is tried again later.
 
+use core::time::Duration;
+
 use embedded_storage::nor_flash::NorFlash;
 
 use super::layout::{Layout, Running};
 use super::otadata::{self, ENTRY, Entry, Label, SECTOR, State};
+
+/// Longest time from the start of an image on trial to its [`confirm`]. The platform's watchdog
+/// keeps it, one that nothing feeds and that goes on when the code hangs: joining a network and
+/// one TLS handshake take seconds, and a network that is away gets minutes to come back.
+pub const DEADLINE: Duration = Duration::from_secs(5 * 60);
 
 /// What this boot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +33,17 @@ pub enum Boot {
     LastResort,
 }
 
+impl core::fmt::Display for Boot {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Settled => "settled",
+            Self::Trial(trial) if trial.bootloader_rollback => "on trial, by the bootloader too",
+            Self::Trial(_) => "on trial",
+            Self::LastResort => "the last resort: otadata does not select it",
+        })
+    }
+}
+
 /// A trial that is armed. Proof that [`start`] wrote the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trial {
@@ -35,6 +53,13 @@ pub struct Trial {
     sequence: u32,
     /// The bootloader had turned NEW into PENDING_VERIFY: it has rollback itself.
     pub bootloader_rollback: bool,
+}
+
+impl Trial {
+    /// The number by which the memory of the install knows this trial.
+    pub(super) fn sequence(self) -> u32 {
+        self.sequence
+    }
 }
 
 /// The flash refused a read or a write.
@@ -47,22 +72,62 @@ pub fn start<F: NorFlash>(
     layout: &Layout,
     running: Running,
 ) -> Result<Boot, FlashError> {
-    let Running::Slot(slot) = running else { return Ok(Boot::Settled) };
-    let entries = read(flash, layout)?;
-    let own = otadata::active(&entries)
-        .and_then(|index| entries.get(index).map(|entry| (index, *entry)))
-        .filter(|(_, entry)| entry.slot(layout.slot_count()) == Some(slot));
-    let Some((index, entry)) = own else { return Ok(Boot::LastResort) };
+    if running == Running::Factory {
+        return Ok(Boot::Settled);
+    }
+    let Some((index, entry)) = own(&read(flash, layout)?, layout, running) else {
+        return Ok(Boot::LastResort);
+    };
     if is_confirmed(&entry) {
         return Ok(Boot::Settled);
     }
-    let armed = Entry::new(entry.sequence, State::Aborted, Label::Trial);
-    write(flash, layout, index, &armed)?;
-    Ok(Boot::Trial(Trial {
+    arm(flash, layout, index, &entry).map(Boot::Trial)
+}
+
+/// Arms a trial that [`start`] could not see: the entry of the running image has a blank label, as
+/// other tools leave it, but `sequence`, which is the number of *our* last install. So our write
+/// was torn, after its number and CRC and before its label and state.
+///
+/// Only the agent's memory knows that number, and it needs a heap: this comes a little later than
+/// [`start`], but before the radio.
+pub fn start_torn<F: NorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    running: Running,
+    sequence: u32,
+) -> Result<Option<Trial>, FlashError> {
+    match own(&read(flash, layout)?, layout, running) {
+        Some((index, entry)) if entry.label == Label::Blank && entry.sequence == sequence => {
+            arm(flash, layout, index, &entry).map(Some)
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// The entry that the bootloader follows, if it selects the running slot, and its index.
+pub(super) fn own(
+    entries: &[Entry; 2],
+    layout: &Layout,
+    running: Running,
+) -> Option<(usize, Entry)> {
+    let Running::Slot(slot) = running else { return None };
+    let index = otadata::active(entries)?;
+    let entry = *entries.get(index)?;
+    (entry.slot(layout.slot_count()) == Some(slot)).then_some((index, entry))
+}
+
+fn arm<F: NorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    index: usize,
+    entry: &Entry,
+) -> Result<Trial, FlashError> {
+    write(flash, layout, index, &Entry::new(entry.sequence, State::Aborted, Label::Trial))?;
+    Ok(Trial {
         entry: index,
         sequence: entry.sequence,
         bootloader_rollback: entry.state == State::PendingVerify,
-    }))
+    })
 }
 
 /// Ends a trial well: the running image stays.

@@ -1,7 +1,7 @@
 //! Fetching one metadata file into bounded memory.
 
 use super::super::clock::{Clock, Source};
-use super::super::ports::Transport;
+use super::super::ports::{Transport, TransportError};
 use super::error::{Error, Refusal, Role};
 use alloc::format;
 use alloc::string::String;
@@ -103,7 +103,7 @@ impl<'a, T: Transport> Download<'a, T> {
         let mut chunk = [0; CHUNK];
         loop {
             let read = self.transport.read(&mut chunk).await?;
-            let bytes = chunk.get(..read).ok_or(Error::Unreachable)?;
+            let bytes = chunk.get(..read).ok_or(Error::Transport(TransportError::Truncated))?;
             if bytes.is_empty() {
                 return Ok(file);
             }

@@ -169,10 +169,8 @@ pub enum Kind {
 /// Why a refresh ended early. Everything verified before that point is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// No answer, or it ended early.
-    Unreachable,
-    /// The server could not prove who it is.
-    UntrustedTls,
+    /// No answer, no whole one, or one from somebody else.
+    Transport(TransportError),
     /// The server answered with this HTTP status.
     Status(u16),
     /// Metadata of this role was refused.
@@ -195,8 +193,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> String {
         match self {
-            Self::Unreachable => "unreachable".to_string(),
-            Self::UntrustedTls => "untrusted-tls".to_string(),
+            Self::Transport(error) => error.code().to_string(),
             Self::Status(status) => format!("status-{status}"),
             Self::Refused(role, refusal) => format!("{}-{role}", refusal.code()),
             Self::EmbeddedRoot(refusal) => format!("embedded-root-{}", refusal.code()),
@@ -211,8 +208,11 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Refused(..) | Self::UntrustedTls => Kind::Trust,
-            Self::Unreachable | Self::Status(_) => Kind::Network,
+            Self::Refused(..) | Self::Transport(TransportError::Untrusted) => Kind::Trust,
+            Self::Transport(
+                TransportError::Unreachable | TransportError::Truncated | TransportError::TooSlow,
+            )
+            | Self::Status(_) => Kind::Network,
             Self::StoredRoot(_) | Self::StoredState | Self::Store | Self::OutOfMemory(_) => {
                 Kind::Store
             }
@@ -229,18 +229,14 @@ impl Error {
 
 impl From<TransportError> for Error {
     fn from(error: TransportError) -> Self {
-        match error {
-            TransportError::Unreachable => Self::Unreachable,
-            TransportError::Untrusted => Self::UntrustedTls,
-        }
+        Self::Transport(error)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable => f.write_str("the server did not answer, or stopped early"),
-            Self::UntrustedTls => f.write_str("the server could not prove who it is"),
+            Self::Transport(error) => error.fmt(f),
             Self::Status(status) => write!(f, "the server answered with status {status}"),
             Self::Refused(role, refusal) => write!(f, "`{role}` metadata refused: {refusal}"),
             Self::EmbeddedRoot(refusal) => write!(f, "the embedded root is unusable: {refusal}"),
