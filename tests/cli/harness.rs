@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use cargo_esp_ota::error::Exit;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -236,8 +237,8 @@ impl Ran {
         assert!(value.is_object(), "{line}");
         assert_eq!(value["schema"], 1, "{line}");
         assert_eq!(value["exit-code"].as_i64(), code.map(i64::from), "{line}");
-        let outcome = ["success", "rejected", "usage", "project", "device", "output", "trust"];
-        let expected = code.and_then(|code| outcome.get(usize::try_from(code).ok()?).copied());
+        let by_code = |exit: &&Exit| code == &Some(i32::from(exit.code()));
+        let expected = Exit::ALL.iter().find(by_code).map(|exit| exit.name());
         assert_eq!(value["outcome"].as_str(), expected, "{line}");
         // From the text, not from the value: a key that is there twice shows only here.
         match serde_json::from_str(line) {

@@ -13,13 +13,13 @@ use crate::shape::{Failed, Serve};
 const BYTES: &[u8] = b"0123456789abcdef";
 
 /// A running server. Dropping it stops it the hard way, where a test failed.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    report: Serve,
+    pub(crate) report: Serve,
 }
 
 impl Server {
-    fn start(project: &Project, arguments: &[&str]) -> Self {
+    pub(crate) fn start(project: &Project, arguments: &[&str]) -> Self {
         let all = ["serve", "--port", "0", "--format", "json"];
         let mut child = project
             .command(all.into_iter().chain(arguments.iter().copied()))

@@ -77,6 +77,11 @@ reports! {
     Build {
         file: String, version: String, size: u32, smallest_slot: String, slot_size: u32, free: u32,
     }
+    Rehearse {
+        product: String, chip: String, channel: String, read_from: String, staged: bool,
+        release: Option<Aimed>, halted: Vec<Aimed>, device: String, starts: Vec<Start>,
+        model: Model,
+    }
     Publish {
         product: String, chip: String, channel: String, version: String, size: u32, sha256: String,
         published: bool, rehearsed: Option<Rehearsed>, rehearsed_with_own_agent: bool,
@@ -104,6 +109,30 @@ macro_rules! parts {
 }
 
 parts! {
+    Aimed { version: String, size: u64, sha256: String, agent: String, rollout_percent: u8, }
+    Start {
+        from: Option<String>, outcome: String, to: Option<String>, slot: Option<u32>,
+        reason: Option<String>, error: Option<StartTrouble>, rehearsed_with_own_agent: bool,
+        chip_revision: u16, unknown_roots: usize, steps: Vec<serde_json::Value>, wire: Wire,
+        flash: Effort, device_time: DeviceTime,
+    }
+    StartTrouble {
+        message: String, caused_by: Vec<String>, help: Option<String>, location: Option<Location>,
+        exit_code: u8,
+    }
+    Wire { requests: u32, bytes: u64, files: WireFiles, }
+    WireFiles {
+        root: Transferred, timestamp: Transferred, snapshot: Transferred, targets: Transferred,
+        image: Transferred,
+    }
+    Transferred { requests: u32, bytes: u64, }
+    Effort { operations: u64, erases: u64, programs: u64, most_erases: u32, worn: Vec<Worn>, }
+    Worn { offset: u64, sectors: u64, erases: u32, }
+    DeviceTime { flash_ms: u64, network_fast_ms: u64, network_slow_ms: u64, }
+    Model {
+        sector_erase_us: u64, page_program_us: u64, fast_bytes_per_second: u64,
+        slow_bytes_per_second: u64,
+    }
     Finding {
         code: String, severity: String, line: Option<usize>, column: Option<usize>,
         message: String, help: Option<String>, allowed: bool,

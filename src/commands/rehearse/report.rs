@@ -87,7 +87,7 @@ pub(super) struct StartReport {
     pub(super) rehearsed_with_own_agent: bool,
     /// Revision of the device's chip.
     pub(super) chip_revision: u16,
-    /// Roots that the image pins and the project does not have any more.
+    /// Roots that one of the two images pins and the project does not have any more.
     pub(super) unknown_roots: usize,
     pub(super) steps: Vec<Step>,
     pub(super) wire: Wire,
@@ -166,7 +166,7 @@ impl StartReport {
                 .iter()
                 .all(|release| OwnAgent::of(release) == OwnAgent::Same),
             chip_revision: revisions.max().unwrap_or(0),
-            unknown_roots: start.map_or(0, |release| pinned_by(release, &scene.roots).1),
+            unknown_roots: involved.iter().map(|it| pinned_by(it, &scene.roots).1).sum(),
             steps: Vec::new(),
             wire: Wire::default(),
             flash: Effort::default(),
@@ -198,8 +198,8 @@ impl StartReport {
             {
                 self.outcome = Outcome::NotRehearsed {
                     reason: format!(
-                        "it pins {} that this project does not have any more, and whether the \
-                         server leads to one cannot be told",
+                        "it pins {} that the project does not have any more: whether the server \
+                         leads there cannot be told",
                         roots(self.unknown_roots)
                     ),
                 };

@@ -135,21 +135,16 @@ impl StartReport {
 
     fn flash(&self, out: &mut dyn Write) -> io::Result<()> {
         let flash = &self.flash;
-        let counts: Vec<String> = flash
-            .histogram()
-            .into_iter()
-            .map(|(erases, sectors)| format!("{sectors} × {erases}"))
-            .collect();
-        let worn = match counts.as_slice() {
-            [] => String::new(),
-            _ => format!(" (sectors × erases of each: {})", counts.join(", ")),
+        let erases = match flash.erases {
+            0 => "no erase".to_owned(),
+            count => format!("{count} erases ({})", worn(&flash.histogram())),
         };
-        writeln!(out, "  flash: {} programs, {} erases{worn}", flash.programs, flash.erases)?;
+        writeln!(out, "  flash: {} programs, {erases}", flash.programs)?;
         let (least, most) = self.device_time.range_ms();
         let tenths = |ms: u64| format!("{}.{}", ms / 1000, ms % 1000 / 100);
         writeln!(
             out,
-            "  a real device: {} s of flash, {} s with a fast network, {} s with a slow one",
+            "  a real device: {} s of flash; {} s in all with a fast network, {} s with a slow one",
             tenths(self.device_time.flash_ms),
             tenths(least),
             tenths(most)
@@ -173,4 +168,17 @@ impl StartReport {
         let message = format!("{}: {word}: {}{help}", self.name(), self.summary());
         Some(Annotation { level, location, title: "rehearse".to_owned(), message })
     }
+}
+
+/// How many sectors were erased how often.
+fn worn(histogram: &[(u32, u64)]) -> String {
+    let words = histogram.iter().map(|(erases, sectors)| {
+        let sectors = if *sectors == 1 { "1 sector".into() } else { format!("{sectors} sectors") };
+        match erases {
+            1 => format!("{sectors} once"),
+            2 => format!("{sectors} twice"),
+            more => format!("{sectors} {more} times"),
+        }
+    });
+    words.collect::<Vec<_>>().join(", ")
 }

@@ -2,7 +2,7 @@
 
 use super::effort::Effort;
 use super::error::RehearsalError;
-use super::source::{Source, Wire};
+use super::source::{Place, Source, Wire};
 use super::step::{Boot, Step};
 use super::traffic::Traffic;
 use super::{Goal, Outcome, Stage, Start};
@@ -217,7 +217,8 @@ impl Course<'_> {
         self.traffic.add(wire.traffic());
         match answer {
             Ok(response) if response.status == 200 => {
-                self.steps.push(Step::Reached);
+                let tls = matches!(self.source.place, Place::Url { .. });
+                self.steps.push(Step::Reached { tls });
                 Ok(())
             }
             Ok(response) => {

@@ -178,6 +178,11 @@ impl Explained for RehearsalError {
 
     fn help(&self) -> Option<String> {
         match self {
+            Self::Refused(_) if self.is_untrusted_tls() => Some(
+                "serve it under a root that these devices pin: a new root reaches them with a \
+                 release, and no release without a root they have"
+                    .into(),
+            ),
             Self::Refused(failure) if failure.error.is_trust() => Some(
                 "every device refuses this too; if nobody attacks you, `cargo esp-ota publish` \
                  signs everything again"

@@ -82,8 +82,11 @@ pub enum Step {
         /// What was started.
         target: Target,
     },
-    /// The image on trial reached the server with the roots it pins.
-    Reached,
+    /// The image on trial reached the repository, as its firmware has to before it confirms.
+    Reached {
+        /// Whether the way was TLS with the roots that this image pins, and not the store itself.
+        tls: bool,
+    },
     /// The image on trial was confirmed.
     Confirmed,
     /// Without a confirmation, the reset after the trial started the old image.
@@ -117,7 +120,8 @@ impl fmt::Display for Step {
             Self::Bootloader { rollback: true } => f.write_str("bootloader with rollback:"),
             Self::Bootloader { rollback: false } => f.write_str("bootloader without rollback:"),
             Self::Started { target } => write!(f, "{target} starts"),
-            Self::Reached => f.write_str("the server is reached with the roots it pins"),
+            Self::Reached { tls: true } => f.write_str("the server is reached with its roots"),
+            Self::Reached { tls: false } => f.write_str("the repository is reached, without TLS"),
             Self::Confirmed => f.write_str("confirmed"),
             Self::FellBack { target, version } => {
                 write!(f, "had it not confirmed: {target} starts, {version}")
