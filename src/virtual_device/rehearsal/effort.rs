@@ -2,7 +2,7 @@
 //!
 //! The model is simple on purpose: flash time is a number of operations times the typical time of
 //! each, network time a number of bytes over a rate, one after the other as the agent does it.
-//! TLS handshakes, hashing and the restarts are left out (`docs/design/architecture.md`).
+//! TLS handshakes, hashing and the restarts are left out (`docs/reference/device-time.md`).
 
 use serde::Serialize;
 
