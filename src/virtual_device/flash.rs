@@ -19,6 +19,8 @@ pub const SECTOR: usize = 4096;
 const PAGE: usize = 256;
 /// Bytes of an entry in `otadata` and in NVS.
 const ENTRY: usize = 32;
+/// Bytes of a block, which a chip erases at once where it is asked for a whole one.
+pub const BLOCK: usize = 65_536;
 /// Alignment of reads and writes: one word, as esp-storage has it.
 const WORD: usize = 4;
 
@@ -100,6 +102,8 @@ impl NorFlashError for FlashFault {
 pub struct VirtualFlash {
     bytes: Vec<u8>,
     erases: Vec<u32>,
+    /// Blocks that were erased as a whole.
+    blocks: u64,
     operations: u64,
     cut: Option<Cut>,
     powered: bool,
@@ -122,6 +126,7 @@ impl VirtualFlash {
         Self {
             bytes,
             erases: vec![0; sectors],
+            blocks: 0,
             operations: 0,
             cut: None,
             powered: true,
@@ -143,6 +148,12 @@ impl VirtualFlash {
     /// Erases of each sector.
     pub fn erases(&self) -> &[u32] {
         &self.erases
+    }
+
+    /// Blocks of 64 KiB among those erases that were erased at once, as esp-storage 0.10 does it
+    /// with every whole block of a range. A power cut can still strike at each sector.
+    pub fn block_erases(&self) -> u64 {
+        self.blocks
     }
 
     /// Plans a power cut.
@@ -195,6 +206,7 @@ impl VirtualFlash {
             *to = *from;
         }
         self.erases.clone_from(&start.erases);
+        self.blocks = start.blocks;
         self.power_on();
         self.record();
     }
@@ -288,6 +300,9 @@ impl NorFlash for VirtualFlash {
                 *count = count.saturating_add(1);
             }
         }
+        let (first, last) = (start.div_ceil(BLOCK), start.saturating_add(len).div_euclid(BLOCK));
+        let blocks = u64::try_from(last.saturating_sub(first)).unwrap_or(u64::MAX);
+        self.blocks = self.blocks.saturating_add(blocks);
         Ok(())
     }
 
@@ -363,6 +378,21 @@ mod tests {
         flash.erase(0, 4096).unwrap();
         assert_eq!(flash.contents()[..4], [0xff; 4]);
         assert_eq!(flash.erases(), [1]);
+    }
+
+    #[test]
+    fn whole_blocks_of_a_range_are_erased_at_once() {
+        let mut flash = VirtualFlash::new(4 * BLOCK);
+        for (from, to, blocks) in [
+            (0x10000, 0x20000, 1),
+            (0x0f000, 0x31000, 3),
+            (0x11000, 0x20000, 3),
+            (0x11000, 0x2f000, 3),
+            (0x00000, 0x01000, 3),
+        ] {
+            flash.erase(from, to).unwrap();
+            assert_eq!(flash.block_erases(), blocks, "{from:#x}..{to:#x}");
+        }
     }
 
     #[test]

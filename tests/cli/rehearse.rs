@@ -163,7 +163,9 @@ fn in_json_everything_is_counted() {
         let slot = flash.worn.iter().find(|worn| worn.offset == 0x15_0000).unwrap();
         assert_eq!(slot.erases, 1);
         assert!(slot.sectors >= size.div_ceil(4096) && slot.sectors <= size.div_ceil(65536) * 16);
-        let flash_us = flash.erases * report.model.sector_erase_us
+        assert_eq!(flash.blocks, size.div_ceil(65536));
+        let flash_us = flash.blocks * report.model.block_erase_us
+            + (flash.erases - 16 * flash.blocks) * report.model.sector_erase_us
             + flash.programs * report.model.page_program_us;
         assert_eq!(start.device_time.flash_ms, flash_us / 1000);
     };

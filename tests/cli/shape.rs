@@ -126,12 +126,15 @@ parts! {
         image: Transferred,
     }
     Transferred { requests: u32, bytes: u64, }
-    Effort { operations: u64, erases: u64, programs: u64, most_erases: u32, worn: Vec<Worn>, }
+    Effort {
+        operations: u64, erases: u64, blocks: u64, programs: u64, most_erases: u32,
+        worn: Vec<Worn>,
+    }
     Worn { offset: u64, sectors: u64, erases: u32, }
     DeviceTime { flash_ms: u64, network_fast_ms: u64, network_slow_ms: u64, }
     Model {
-        sector_erase_us: u64, page_program_us: u64, fast_bytes_per_second: u64,
-        slow_bytes_per_second: u64,
+        sector_erase_us: u64, block_erase_us: u64, page_program_us: u64,
+        fast_bytes_per_second: u64, slow_bytes_per_second: u64,
     }
     Finding {
         code: String, severity: String, line: Option<usize>, column: Option<usize>,

@@ -9,8 +9,8 @@ use crate::error::{Exit, Failure, Location};
 use crate::release::repository::View;
 use crate::release::rules::Release;
 use crate::virtual_device::rehearsal::{
-    self, DeviceTime, Effort, FAST_BYTES_PER_SECOND, PAGE_PROGRAM_US, Rehearsal, SECTOR_ERASE_US,
-    SLOW_BYTES_PER_SECOND, Step, Traffic, pinned_by,
+    self, BLOCK_ERASE_US, DeviceTime, Effort, FAST_BYTES_PER_SECOND, PAGE_PROGRAM_US, Rehearsal,
+    SECTOR_ERASE_US, SLOW_BYTES_PER_SECOND, Step, Traffic, pinned_by,
 };
 
 /// Which agent an image has.
@@ -118,6 +118,7 @@ pub(super) struct ReleaseReport {
 #[serde(rename_all = "kebab-case")]
 struct Model {
     sector_erase_us: u64,
+    block_erase_us: u64,
     page_program_us: u64,
     fast_bytes_per_second: u64,
     slow_bytes_per_second: u64,
@@ -255,6 +256,7 @@ impl RehearseReport {
             starts,
             model: Model {
                 sector_erase_us: SECTOR_ERASE_US,
+                block_erase_us: BLOCK_ERASE_US,
                 page_program_us: PAGE_PROGRAM_US,
                 fast_bytes_per_second: FAST_BYTES_PER_SECOND,
                 slow_bytes_per_second: SLOW_BYTES_PER_SECOND,

@@ -6,11 +6,14 @@
 
 use serde::Serialize;
 
-use crate::virtual_device::flash::{SECTOR, VirtualFlash};
+use crate::virtual_device::flash::{BLOCK, SECTOR, VirtualFlash};
 
 /// Typical time of a 4 KiB sector erase in microseconds: Winbond W25Q32JV, "AC Electrical
 /// Characteristics", t_SE (at most 400 ms).
 pub const SECTOR_ERASE_US: u64 = 45_000;
+
+/// Typical time of a 64 KiB block erase in microseconds: the same table, t_BE2 (at most 2 s).
+pub const BLOCK_ERASE_US: u64 = 150_000;
 
 /// Typical time of a page program in microseconds: the same table, t_PP (at most 3 ms).
 pub const PAGE_PROGRAM_US: u64 = 400;
@@ -22,6 +25,9 @@ pub const FAST_BYTES_PER_SECOND: u64 = 107_000;
 /// Bytes per second as users complain of them (esp-idf issue 12145: 7 to 8 KB/s from afar).
 pub const SLOW_BYTES_PER_SECOND: u64 = 7_000;
 
+const SECTORS_OF_BLOCK: u64 = 16;
+const _: () = assert!(BLOCK == 16 * SECTOR);
+
 /// Flash operations, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -30,6 +36,8 @@ pub struct Effort {
     pub operations: u64,
     /// Erases of 4 KiB sectors.
     pub erases: u64,
+    /// Blocks of 64 KiB that were erased at once: sixteen of the sectors each.
+    pub blocks: u64,
     /// Programs of pages of up to 256 bytes.
     pub programs: u64,
     /// Erases of the sector that was erased most often.
@@ -69,6 +77,7 @@ impl Effort {
         Self {
             operations: flash.operations(),
             erases,
+            blocks: flash.block_erases(),
             programs: flash.operations().saturating_sub(erases),
             most_erases: counts.iter().copied().max().unwrap_or(0),
             worn,
@@ -104,7 +113,9 @@ pub struct DeviceTime {
 impl DeviceTime {
     /// The model: see the constants of this module.
     pub fn of(effort: &Effort, bytes: u64) -> Self {
-        let erasing = effort.erases.saturating_mul(SECTOR_ERASE_US);
+        let sectors = effort.blocks.saturating_mul(SECTORS_OF_BLOCK);
+        let single = effort.erases.saturating_sub(sectors).saturating_mul(SECTOR_ERASE_US);
+        let erasing = effort.blocks.saturating_mul(BLOCK_ERASE_US).saturating_add(single);
         let programming = effort.programs.saturating_mul(PAGE_PROGRAM_US);
         let network = |rate| bytes.saturating_mul(1000).checked_div(rate).unwrap_or(0);
         Self {
@@ -151,13 +162,17 @@ mod tests {
         assert_eq!(DeviceTime::of(&effort, 0).range_ms(), (0, 0));
     }
 
-    /// 1 MiB is 256 sectors and 4096 pages: 11.52 s of erases and 1.64 s of programs.
+    /// 1 MiB is 256 sectors (11.52 s) or 16 blocks (2.4 s), and 4096 pages (1.64 s).
     #[test]
-    fn a_mebibyte_takes_as_long_as_the_datasheet_says() {
-        let effort = Effort { erases: 256, programs: 4096, ..Effort::default() };
-        let time = DeviceTime::of(&effort, 1 << 20);
+    fn a_mebibyte_takes_as_long_as_the_data_sheet_says() {
+        let sectors = Effort { erases: 256, programs: 4096, ..Effort::default() };
+        let time = DeviceTime::of(&sectors, 1 << 20);
         assert_eq!(time.flash_ms, 13_158);
         assert_eq!((time.network_fast_ms, time.network_slow_ms), (9_799, 149_796));
         assert_eq!(time.range_ms(), (22_957, 162_954));
+        let blocks = Effort { blocks: 16, ..sectors.clone() };
+        assert_eq!(DeviceTime::of(&blocks, 0).flash_ms, 4_038);
+        let mixed = Effort { erases: 257, ..blocks };
+        assert_eq!(DeviceTime::of(&mixed, 0).flash_ms, 4_083);
     }
 }

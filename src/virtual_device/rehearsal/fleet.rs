@@ -62,3 +62,79 @@ fn included(release: &Release) -> Option<String> {
 fn device(number: u64) -> String {
     format!("{:012x}", FIRST_DEVICE.saturating_add(number))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::custom::{Caps, Custom, Rollout, VersionSource};
+
+    fn release(version: &str, percent: u8) -> Release {
+        let custom = Custom {
+            product: "thermostat".into(),
+            channels: vec!["stable".into(), "beta".into()],
+            chip: Chip::Esp32c3,
+            version: version.into(),
+            version_source: VersionSource::AppDescriptor,
+            secure_version: 0,
+            min_chip_revision: 0,
+            rollout: Rollout { percent, seed: version.into() },
+            roots: Vec::new(),
+            agent: None,
+            caps: Caps { root: 0, timestamp: 0, snapshot: 0, targets: 0 },
+        };
+        Release { custom, sha256: version.into(), length: 1 }
+    }
+
+    fn versions(releases: &[Release]) -> Vec<&str> {
+        releases.iter().map(|release| release.custom.version.as_str()).collect()
+    }
+
+    fn aim_at(listed: &[Release]) -> Aim {
+        aim(listed, "thermostat", Chip::Esp32c3, "stable")
+    }
+
+    #[test]
+    fn releases_are_ordered_as_versions_and_not_as_text() {
+        let listed = ["1.10.0", "1.9.0", "1.10.0-rc.2", "1.10.0-rc.10"];
+        let fleet = aim_at(&listed.map(|version| release(version, 100)));
+        let sorted = ["1.9.0", "1.10.0-rc.2", "1.10.0-rc.10", "1.10.0"];
+        assert_eq!(versions(&fleet.releases), sorted);
+        assert_eq!(fleet.goal.unwrap().custom.version, "1.10.0");
+    }
+
+    #[test]
+    fn what_is_for_other_devices_does_not_count() {
+        let listed = [release("1.0.0", 100)];
+        for (product, chip, channel) in [
+            ("kettle", Chip::Esp32c3, "stable"),
+            ("thermostat", Chip::Esp32c6, "stable"),
+            ("thermostat", Chip::Esp32c3, "nightly"),
+        ] {
+            let fleet = aim(&listed, product, chip, channel);
+            assert_eq!((fleet.releases, fleet.goal), (Vec::new(), None));
+        }
+        assert_eq!(aim(&listed, "thermostat", Chip::Esp32c3, "beta").releases, listed);
+    }
+
+    #[test]
+    fn a_halted_release_is_no_goal_and_only_newer_ones_are_named() {
+        let listed = [release("1.0.0", 0), release("1.1.0", 1), release("1.2.0", 0)];
+        let fleet = aim_at(&listed);
+        assert_eq!(fleet.goal.unwrap().custom.version, "1.1.0");
+        assert_eq!(versions(&fleet.halted), ["1.2.0"]);
+        let fleet = aim_at(&[release("1.0.0", 0)]);
+        assert_eq!((fleet.goal, versions(&fleet.halted)), (None, vec!["1.0.0"]));
+    }
+
+    #[test]
+    fn the_device_takes_part_in_every_rollout_that_has_any_device() {
+        for percent in 1..=100 {
+            for seed in ["1.0.0", "1.1.0", "2.0.0-rc.1"] {
+                let fleet = aim_at(&[release(seed, percent)]);
+                assert!(rollout::includes(percent, seed, &fleet.device_id), "{percent} {seed}");
+                assert_eq!(fleet.device_id.len(), 12);
+            }
+        }
+        assert_eq!(aim_at(&[release("1.0.0", 100)]).device_id, "240ac4000000");
+    }
+}

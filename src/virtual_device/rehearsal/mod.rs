@@ -29,7 +29,7 @@ use crate::release::rules::Release;
 use crate::trust::PinnedRoot;
 use course::Course;
 pub use effort::{
-    DeviceTime, Effort, FAST_BYTES_PER_SECOND, PAGE_PROGRAM_US, SECTOR_ERASE_US,
+    BLOCK_ERASE_US, DeviceTime, Effort, FAST_BYTES_PER_SECOND, PAGE_PROGRAM_US, SECTOR_ERASE_US,
     SLOW_BYTES_PER_SECOND, Worn,
 };
 pub use error::{AgentFailure, RehearsalError};
