@@ -22,6 +22,7 @@ mod key_rotation;
 mod lengths;
 mod malformed;
 mod mix_and_match;
+mod python_tuf_repository;
 mod repository;
 mod rollback;
 mod root_rotation;

@@ -98,10 +98,11 @@ impl World {
             if folder.exists() {
                 fs::remove_dir_all(&folder).unwrap();
             }
-            fs::create_dir(&folder).unwrap();
         }
         for (path, contents) in files {
-            fs::write(self.folder.path().join(path), contents).unwrap();
+            let path = self.folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, contents).unwrap();
         }
     }
 }
