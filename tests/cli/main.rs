@@ -11,6 +11,7 @@ mod build;
 mod ca;
 mod certificates;
 mod check;
+mod check_attacks;
 mod completions;
 mod contract;
 mod crooked;

@@ -1,0 +1,165 @@
+//! `check` on repositories that somebody attacked: exit 6 for each lie, and for nothing else.
+
+use std::fs;
+
+use ed25519_dalek::pkcs8::DecodePrivateKey;
+use ed25519_dalek::{Signer, SigningKey};
+use serde_json::{Value as Json, json};
+
+use crate::harness::Project;
+use crate::material;
+
+/// A project with two releases.
+fn project() -> Project {
+    let mut project = Project::made();
+    for version in ["1.0.0", "1.1.0"] {
+        project = project.file("a.bin", material::image(version));
+        project.run(["publish", "a.bin", "-q"]).exits(0).stderr("");
+    }
+    project
+}
+
+fn metadata(name: &str) -> String {
+    format!("dist/metadata/{name}.json")
+}
+
+fn document(project: &Project, name: &str) -> Json {
+    serde_json::from_str(&project.read(&metadata(name))).unwrap()
+}
+
+/// Changes a document and leaves its signatures as they are.
+fn twist(project: Project, name: &str, twist: impl FnOnce(&mut Json)) -> Project {
+    let mut document = document(&project, name);
+    twist(&mut document);
+    project.file(&metadata(name), document.to_string())
+}
+
+/// Changes what is signed, and signs it with the project's own key of a role. All of it is ASCII
+/// and serde_json sorts, so that its compact form is canonical.
+fn forge(project: Project, name: &str, role: &str, change: impl FnOnce(&mut Json)) -> Project {
+    let key = project.around(&format!("configuration/esp-ota/keys/thermostat/{role}.pem"));
+    let key = SigningKey::from_pkcs8_pem(&fs::read_to_string(key).unwrap()).unwrap();
+    twist(project, name, |document| {
+        change(&mut document["signed"]);
+        let signature = key.sign(document["signed"].to_string().as_bytes()).to_bytes();
+        let digits: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+        document["signatures"][0]["sig"] = json!(digits);
+    })
+}
+
+/// The outcome and the exit code of `check` for the repository alone.
+#[track_caller]
+fn repository_is(project: &Project, outcome: &str, code: i32) {
+    project
+        .run(["check", "--format", "json"])
+        .exits(code)
+        .json(|report: crate::shape::Check| {
+            let line = report.checks.iter().find(|line| line.check == "repository").unwrap();
+            assert_eq!(line.outcome, outcome);
+        })
+        .stderr("")
+        .wrote_nothing();
+}
+
+#[test]
+fn what_the_owner_signs_anew_is_accepted() {
+    repository_is(&project(), "ok", 0);
+    let resigned = forge(project(), "timestamp", "timestamp", |signed| {
+        signed["x-later"] = json!(true);
+    });
+    repository_is(&resigned, "ok", 0);
+}
+
+#[test]
+fn metadata_without_signatures_exits_6() {
+    for name in ["timestamp", "2.snapshot", "2.targets"] {
+        let project = twist(project(), name, |document| document["signatures"] = json!([]));
+        repository_is(&project, "failed", 6);
+    }
+}
+
+#[test]
+fn metadata_signed_by_the_key_of_another_role_exits_6() {
+    for (name, role) in [("timestamp", "snapshot"), ("2.snapshot", "targets")] {
+        repository_is(&forge(project(), name, role, |_| ()), "failed", 6);
+    }
+}
+
+#[test]
+fn expired_metadata_exits_6() {
+    let expired = forge(project(), "timestamp", "timestamp", |signed| {
+        signed["expires"] = json!("2020-01-01T00:00:00Z");
+    });
+    repository_is(&expired, "failed", 6);
+}
+
+#[test]
+fn files_of_different_releases_exit_6() {
+    for role in ["snapshot", "targets"] {
+        let project = project();
+        let old = project.read(&metadata(&format!("1.{role}")));
+        let project = project.file(&metadata(&format!("2.{role}")), old);
+        repository_is(&project, "failed", 6);
+    }
+}
+
+#[test]
+fn metadata_of_another_role_exits_6() {
+    let project = project();
+    let snapshot = project.read(&metadata("2.snapshot"));
+    repository_is(&project.file(&metadata("timestamp"), snapshot), "failed", 6);
+}
+
+#[test]
+fn a_listed_hash_or_length_that_is_another_exits_6() {
+    for (key, value) in [("hashes", json!({ "sha256": "00".repeat(32) })), ("length", json!(9))] {
+        let project = forge(project(), "timestamp", "timestamp", |signed| {
+            signed["meta"]["snapshot.json"][key] = value.clone();
+        });
+        repository_is(&project, "failed", 6);
+    }
+}
+
+#[test]
+fn a_new_root_that_the_old_one_did_not_sign_exits_6() {
+    let project = project();
+    let stranger = Project::new();
+    stranger
+        .run(["init", "--product", "thermostat", "--url", "https://updates.test/t"])
+        .exits(0)
+        .stderr("");
+    let root = stranger.read("trust/root.json");
+    let mut root: Json = serde_json::from_str(&root).unwrap();
+    root["signed"]["version"] = json!(2);
+    repository_is(&project.file(&metadata("2.root"), root.to_string()), "failed", 6);
+}
+
+#[test]
+fn a_new_root_of_the_wrong_version_exits_6() {
+    let project = project();
+    let first = project.read("trust/root.json");
+    repository_is(&project.file(&metadata("2.root"), first), "failed", 6);
+}
+
+#[test]
+fn text_that_is_no_metadata_exits_6() {
+    for change in [
+        |_: String| "{\"signed\":".to_owned(),
+        |_| "<html>Welcome to our hotel</html>".to_owned(),
+        |text| text.replacen("\"version\":2", "\"version\":2,\"version\":2", 1),
+        |text| format!("{}{text}", " ".repeat(2 << 20)),
+    ] {
+        let project = project();
+        let text = change(project.read(&metadata("timestamp")));
+        repository_is(&project.file(&metadata("timestamp"), text), "failed", 6);
+    }
+}
+
+#[test]
+fn a_signature_that_is_there_twice_exits_6() {
+    let project = twist(project(), "timestamp", |document| {
+        let signatures = document["signatures"].as_array_mut().unwrap();
+        signatures.push(signatures[0].clone());
+    });
+    repository_is(&project, "failed", 6);
+}
