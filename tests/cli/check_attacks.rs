@@ -143,12 +143,13 @@ fn a_new_root_of_the_wrong_version_exits_6() {
 
 #[test]
 fn text_that_is_no_metadata_exits_6() {
-    for change in [
-        |_: String| "{\"signed\":".to_owned(),
+    let changes: [fn(String) -> String; 4] = [
+        |_| "{\"signed\":".to_owned(),
         |_| "<html>Welcome to our hotel</html>".to_owned(),
         |text| text.replacen("\"version\":2", "\"version\":2,\"version\":2", 1),
         |text| format!("{}{text}", " ".repeat(2 << 20)),
-    ] {
+    ];
+    for change in changes {
         let project = project();
         let text = change(project.read(&metadata("timestamp")));
         repository_is(&project.file(&metadata("timestamp"), text), "failed", 6);

@@ -117,7 +117,7 @@ async fn a_server_that_falls_silent_is_left_and_met_again() {
                 script.answers.insert(path.into(), Answer::Silent(said));
             });
             let mut device = Device::of(&repository);
-            assert_eq!(device.refresh(&server.door).await, failed("unreachable"), "{path}");
+            assert_eq!(device.refresh(&server.door).await, failed("too-slow"), "{path}");
             server.tell(|script| script.answers.clear());
             server.door.options = Options::default();
             assert_eq!(device.refresh(&server.door).await, Accepted);

@@ -139,7 +139,7 @@ async fn a_body_shorter_than_its_announcement_is_the_network_s_fault() {
         for kept in [0, 1, file.len() - 1] {
             let bytes = ok(Some(file.len()), &file[..kept]);
             for answer in [Answer::Bytes(bytes.clone()), Answer::Torn(bytes)] {
-                assert_eq!(told(&repository, path, answer).await, failed("unreachable"), "{kept}");
+                assert_eq!(told(&repository, path, answer).await, failed("truncated"), "{kept}");
             }
         }
     }
@@ -151,7 +151,7 @@ async fn a_torn_body_of_unknown_length_is_the_network_s_fault() {
     for (_, path, _) in CAPS {
         let repository = repository(false);
         let answer = Answer::Torn(ok(None, &repository.files[path]));
-        assert_eq!(told(&repository, path, answer).await, failed("unreachable"));
+        assert_eq!(told(&repository, path, answer).await, failed("truncated"));
     }
 }
 
