@@ -20,6 +20,7 @@ mod image;
 mod key;
 mod key_rotation;
 mod lengths;
+mod liars;
 mod malformed;
 mod mix_and_match;
 mod python_tuf_repository;

@@ -1,0 +1,231 @@
+//! A whole poll against servers that lie about a release: each lie has a reason of its own in the
+//! report that the device keeps, and the device goes on booting what it booted before.
+
+use std::time::Duration;
+
+use cargo_esp_ota::agent::agent::Outcome;
+use cargo_esp_ota::agent::clock::unix_seconds;
+use cargo_esp_ota::agent::layout::{Layout, Region};
+use cargo_esp_ota::agent::reports::What;
+use cargo_esp_ota::chip::Chip;
+use cargo_esp_ota::virtual_device::bootloader::{BootTable, Rollback, Target};
+use cargo_esp_ota::virtual_device::flash::{FlashHandle, VirtualFlash};
+use cargo_esp_ota::virtual_device::stand_in;
+use cargo_esp_ota::virtual_device::tls_transport::{Options, TlsTransport};
+use cargo_esp_ota::virtual_device::{Firmware, Hardware, VirtualDevice};
+use serde_json::{Value as Json, json};
+
+use crate::device::BUILT;
+use crate::door::Door;
+use crate::repository::{Repository, TARGET};
+use crate::rude_server::{Answer, RudeServer, Script, ok, status};
+
+const FLASH: usize = 0x30000;
+const NVS: Region = Region { start: 0x9000, len: 0x5000 };
+const CHIP: Chip = Chip::Esp32c3;
+
+/// The release that everybody lies about.
+fn release() -> Vec<u8> {
+    stand_in::image(CHIP)
+}
+
+/// A repository whose only target is this image, described in this way.
+fn repository(image: &[u8], change: impl FnOnce(&mut Json)) -> Repository {
+    let mut repository = Repository::new();
+    repository.add_target(TARGET, image);
+    let custom = &mut repository["targets"]["targets"][TARGET]["custom"];
+    *custom = json!({
+        "product": "thermostat", "channels": ["stable"], "chip": "esp32c3", "version": "1.1.0",
+        "version-source": "descriptor", "secure-version": 0, "min-chip-revision": 0,
+        "rollout": { "percent": 100, "seed": "s" },
+    });
+    change(custom);
+    repository.publish_next();
+    repository
+}
+
+fn honest() -> Repository {
+    repository(&release(), |_| {})
+}
+
+/// Where the server has the release.
+fn path(repository: &Repository) -> String {
+    let listed = &repository["targets"]["targets"][TARGET]["hashes"]["sha256"];
+    format!("targets/{}.{TARGET}", listed.as_str().unwrap())
+}
+
+/// A device that runs an older release from its first slot.
+fn device(repository: &Repository) -> VirtualDevice {
+    let mut layout = Layout { otadata: 0xe000, ..Layout::default() };
+    layout.slots[0] = Some(Region { start: 0x10000, len: 0x10000 });
+    layout.slots[1] = Some(Region { start: 0x20000, len: 0x10000 });
+    let table = BootTable { layout, slot_rows: 2, has_otadata: true, test: None };
+    let rollback = Rollback::Off;
+    let hardware = Hardware { chip: CHIP, chip_revision: 0, table, nvs: NVS, rollback };
+    let firmware = Firmware {
+        product: "thermostat".into(),
+        channel: "stable".into(),
+        root: repository.files["metadata/1.root.json"].clone(),
+        build_time: unix_seconds(BUILT).unwrap(),
+    };
+    let flash = FlashHandle::new(VirtualFlash::new(FLASH));
+    let device = VirtualDevice::new(flash, hardware, firmware);
+    device.flash_over_cable((0x8000, &[0xff; 32]), &stand_in::image(CHIP)).unwrap();
+    device
+}
+
+async fn poll(device: &VirtualDevice, door: &Door) -> Option<Outcome> {
+    let mut agent = device.start().unwrap().agent;
+    let now = BUILT.parse().unwrap();
+    let mut transport = TlsTransport::new(&door.url, &door.roots, now, door.options).unwrap();
+    agent.poll(&mut transport, None, &mut |_| {}).await.ok()
+}
+
+/// What waits to be told, after a restart.
+fn reports(device: &VirtualDevice) -> Vec<(What, Option<String>)> {
+    let mut agent = device.start().unwrap().agent;
+    let reports = agent.reports().unwrap();
+    reports.waiting().iter().map(|report| (report.what, report.reason.clone())).collect()
+}
+
+/// Lets a device poll a server that answers as `script` says, and gives what it has to tell.
+async fn told(repository: &Repository, script: Script) -> (What, String) {
+    told_by(repository, RudeServer::start(script).await).await
+}
+
+async fn told_by(repository: &Repository, mut server: RudeServer) -> (What, String) {
+    let device = device(repository);
+    server.door.options = Options {
+        read_timeout: Duration::from_millis(300),
+        slowest_rate: 1_000_000,
+        ..server.door.options
+    };
+    assert_eq!(poll(&device, &server.door).await, None);
+    assert_eq!(device.start().unwrap().target, Target::Slot(0), "it boots what it booted before");
+    let told = reports(&device);
+    let [(what, Some(reason))] = &told[..] else { panic!("one report with a reason: {told:?}") };
+    (*what, reason.clone())
+}
+
+fn script(repository: &Repository) -> Script {
+    Script { files: repository.files.clone(), ..Script::default() }
+}
+
+/// Answers for the image.
+fn with(repository: &Repository, answer: Answer) -> Script {
+    let mut script = script(repository);
+    script.answers.insert(path(repository), answer);
+    script
+}
+
+#[tokio::test]
+async fn an_honest_server_is_believed() {
+    let repository = honest();
+    let server = RudeServer::start(script(&repository)).await;
+    let device = device(&repository);
+    assert_eq!(poll(&device, &server.door).await, Some(Outcome::Installed));
+    assert_eq!(device.start().unwrap().target, Target::Slot(1));
+    assert_eq!(reports(&device), [(What::Installed, None)]);
+}
+
+#[tokio::test]
+async fn every_lie_about_the_image_has_its_own_reason() {
+    let repository = honest();
+    let image = release();
+    let half = &image[..image.len() / 2];
+    let mut other = image.clone();
+    other[100] ^= 1;
+    let length = Some(image.len());
+    let lies = [
+        ("slow", Answer::Silent(ok(length, half)), What::Failed, "too-slow"),
+        ("endless", Answer::Endless(ok(None, &image)), What::Refused, "endless-target"),
+        ("ends early", Answer::Bytes(ok(None, half)), What::Refused, "short-target"),
+        ("torn", Answer::Torn(ok(length, half)), What::Failed, "truncated"),
+        ("redirecting", status(302), What::Failed, "status-302"),
+        (
+            "another length",
+            Answer::Bytes(ok(Some(image.len() + 1), &image)),
+            What::Refused,
+            "length-mismatch-target",
+        ),
+        ("other bytes", Answer::Bytes(ok(length, &other)), What::Refused, "hash-mismatch-target"),
+        ("broken", status(500), What::Failed, "status-500"),
+        ("gone", status(404), What::Failed, "status-404"),
+    ];
+    for (name, answer, what, reason) in lies {
+        let told = told(&repository, with(&repository, answer)).await;
+        assert_eq!(told, (what, reason.into()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_imposter_and_a_silent_host_are_told_apart() {
+    let repository = honest();
+    let imposter = RudeServer::imposter(script(&repository)).await;
+    assert_eq!(told_by(&repository, imposter).await, (What::Refused, "untrusted-tls".into()));
+
+    let mut nobody = RudeServer::start(script(&repository)).await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    nobody.door = Door::to(closed);
+    assert_eq!(told_by(&repository, nobody).await, (What::Failed, "unreachable".into()));
+}
+
+#[tokio::test]
+async fn a_signed_release_for_others_is_refused_by_name() {
+    let foreign_chip = repository(&release(), |custom| custom["chip"] = json!("esp32s3"));
+    let foreign_product = repository(&release(), |custom| custom["product"] = json!("kettle"));
+    // Signed for this chip by mistake.
+    let wrong_image = repository(&stand_in::image(Chip::Esp32s3), |_| {});
+    let too_new = repository(&release(), |custom| custom["min-chip-revision"] = json!(100));
+    let not_an_image = repository(&[0; 48], |_| {});
+    for (repository, reason) in [
+        (foreign_chip, "foreign-chip"),
+        (foreign_product, "foreign-product"),
+        (wrong_image, "image-chip"),
+        (too_new, "image-chip-revision"),
+        (not_an_image, "image-magic"),
+    ] {
+        let told = told(&repository, script(&repository)).await;
+        assert_eq!(told, (What::Refused, reason.into()));
+    }
+}
+
+#[tokio::test]
+async fn replayed_older_and_expired_metadata_are_told_apart() {
+    // Seen by the device: the second publication. Told afterwards: something else.
+    let mut repository = repository(&release(), |custom| custom["version"] = json!("0.0.0-0"));
+    let old = repository.files.clone();
+    repository.publish_next();
+    let seen = repository.files.clone();
+
+    let mut older_snapshot = repository.clone();
+    older_snapshot["timestamp"]["version"] = json!(9);
+    older_snapshot["snapshot"]["version"] = json!(1);
+    older_snapshot["targets"]["version"] = json!(1);
+    older_snapshot.publish();
+
+    let mut older_targets = repository.clone();
+    older_targets["timestamp"]["version"] = json!(9);
+    older_targets["snapshot"]["version"] = json!(9);
+    older_targets["targets"]["version"] = json!(1);
+    older_targets.publish();
+
+    let mut expired = repository.clone();
+    expired["timestamp"]["expires"] = json!("2089-12-31T00:00:00Z");
+    expired.publish_next();
+
+    for (files, reason) in [
+        (old, "rollback-timestamp"),
+        (older_snapshot.files, "rollback-snapshot"),
+        (older_targets.files, "rollback-targets"),
+        (expired.files, "expired-timestamp"),
+    ] {
+        let server = RudeServer::start(Script { files: seen.clone(), ..Script::default() }).await;
+        let device = device(&repository);
+        assert_eq!(poll(&device, &server.door).await, Some(Outcome::UpToDate), "{reason}");
+        assert_eq!(reports(&device), [], "nothing happened");
+        server.tell(|script| script.files = files);
+        assert_eq!(poll(&device, &server.door).await, None);
+        assert_eq!(reports(&device), [(What::Refused, Some(reason.into()))]);
+    }
+}
