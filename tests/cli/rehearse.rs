@@ -312,7 +312,7 @@ fn one_bad_start_does_not_hide_the_others() {
 fn a_release_whose_file_is_gone_cannot_be_installed() {
     let project = published(&["1.0.0", "1.1.0"]);
     fs::remove_file(target(&project, "1.1.0")).unwrap();
-    let message = "the device's agent refuses the release (`status`)";
+    let message = "the device's agent refuses the release (`status-404`)";
     fails(&project, "1.0.0", 1, message, Some("the server answered 404"));
 }
 

@@ -224,7 +224,7 @@ fn ends(manner: Manner, code: i32, words: &str) -> Option<u64> {
 
 #[test]
 fn a_server_that_can_neither_finish_nor_resume_is_the_network_s_fault() {
-    ends(Manner::HangsUp(usize::MAX), 7, "`unreachable`");
+    ends(Manner::HangsUp(usize::MAX), 7, "`truncated`");
 }
 
 #[test]
@@ -242,9 +242,9 @@ fn a_server_that_resumes_elsewhere_is_rejected() {
 
 #[test]
 fn a_server_in_trouble_has_judged_nothing_and_one_that_says_no_has() {
-    ends(Manner::Status(503), 7, "`status");
-    ends(Manner::Status(404), 1, "`status");
-    ends(Manner::Status(302), 1, "`status");
+    ends(Manner::Status(503), 7, "`status-503`");
+    ends(Manner::Status(404), 1, "`status-404`");
+    ends(Manner::Status(302), 1, "`status-302`");
 }
 
 #[test]

@@ -2,16 +2,14 @@
 
 use super::effort::Effort;
 use super::error::RehearsalError;
-use super::source::{Place, Source, Wire};
+use super::source::{Place, Source};
 use super::step::{Boot, Step};
 use super::traffic::Traffic;
 use super::{Goal, Outcome, Stage, Start};
 use crate::agent::agent::{Event, Outcome as Polled};
 use crate::agent::image;
-use crate::agent::ports::Transport;
+use crate::agent::reset::ResetReason;
 use crate::agent::trial;
-use crate::agent::tuf;
-use crate::release::plan::LIVE_TIMESTAMP;
 use crate::trust::PinnedRoot;
 use crate::virtual_device::bootloader::{self, Rollback, Target};
 use crate::virtual_device::flash::{FlashHandle, VirtualFlash};
@@ -33,25 +31,25 @@ impl Course<'_> {
     /// Flashes the image that the device starts with, and goes all the way.
     pub(super) async fn run(
         &mut self,
-        start: &Start,
+        begun: &Start,
         goal: Option<&Goal>,
         mut progress: impl FnMut(u32),
     ) -> Result<Outcome, RehearsalError> {
-        let device = self.flashed(start)?;
+        let device = self.flashed(begun)?;
         let found = {
-            let started = self.boot(&device, Boot::Settled)?;
-            self.poll(started, &start.roots, &mut progress).await?
+            let started = self.boot(&device, ResetReason::PowerOn, Boot::Settled)?;
+            self.poll(started, &begun.roots, &mut progress).await?
         };
         self.effort = device.flash().with(|flash| Effort::of(flash));
         let (goal, version, slot) = match (goal, found) {
             (None, None) => return Ok(Outcome::UpToDate),
             (Some(goal), Some((version, slot))) if goal.version == version => (goal, version, slot),
             (Some(goal), None) => {
-                let (running, expected) = (start.version.clone(), goal.version.clone());
+                let (running, expected) = (begun.version.clone(), goal.version.clone());
                 return Err(RehearsalError::NotFound { running, expected });
             }
             (goal, Some((found, _))) => {
-                let expected = goal.map_or(&start.version, |goal| &goal.version).clone();
+                let expected = goal.map_or(&begun.version, |goal| &goal.version).clone();
                 return Err(RehearsalError::Another { found, expected });
             }
         };
@@ -64,7 +62,7 @@ impl Course<'_> {
             // Costs are those of the bootloader that most devices have.
             let spent = self.traffic;
             let copy = self.copy(&device, rollback);
-            self.trial(&copy, start, goal, slot).await?;
+            self.trial(&copy, begun, goal, slot).await?;
             if rollback == Rollback::Off {
                 self.effort = copy.flash().with(|flash| Effort::of(flash));
             } else {
@@ -114,11 +112,10 @@ impl Course<'_> {
     fn boot<'a>(
         &mut self,
         device: &'a VirtualDevice,
+        reason: ResetReason,
         expected: Boot,
     ) -> Result<Started<'a>, RehearsalError> {
-        let started = device.start().map_err(RehearsalError::Start)?;
-        let boot = Boot::from(started.agent.boot());
-        let version = started.agent.version().to_string();
+        let (started, boot, version) = start(device, reason)?;
         self.steps.push(Step::Booted { target: started.target, version: version.clone(), boot });
         if boot == expected {
             Ok(started)
@@ -127,7 +124,7 @@ impl Course<'_> {
         }
     }
 
-    /// Lets a settled device look back and ask for something newer.
+    /// Lets a settled device ask for something newer.
     async fn poll(
         &mut self,
         started: Started<'_>,
@@ -142,10 +139,7 @@ impl Course<'_> {
             Event::Progress { received } => progress(received),
             event => events.push(event),
         };
-        let mut polled = agent.look_back(&mut on).map(|()| Polled::UpToDate);
-        if polled.is_ok() {
-            polled = agent.poll(&mut wire, None, &mut on).await;
-        }
+        let polled = agent.poll(&mut wire, None, &mut on).await;
         for event in events {
             match event {
                 Event::Verified { root, .. } => self.steps.push(Step::Verified { root }),
@@ -173,21 +167,28 @@ impl Course<'_> {
     async fn trial(
         &mut self,
         device: &VirtualDevice,
-        start: &Start,
+        begun: &Start,
         goal: &Goal,
         slot: u32,
     ) -> Result<(), RehearsalError> {
         {
-            let mut started = self.boot(device, Boot::Trial)?;
+            let mut started = self.boot(device, ResetReason::Software, Boot::Trial)?;
             expect_slot(started.target, slot)?;
-            self.fall_back(device, start)?;
-            self.reach(&goal.roots).await?;
-            let confirmed = started.agent.confirm();
-            let wire = self.source.open(&goal.roots)?;
+            self.fall_back(device, begun)?;
+            // What the firmware does before it confirms: the server has to answer, over TLS that
+            // leads to a root this very image pins.
+            let mut wire = self.source.open(&goal.roots)?;
+            let reached = started.agent.reach(&mut wire).await;
+            self.traffic.add(wire.traffic());
+            let tls = matches!(self.source.place, Place::Url { .. });
+            let confirmed = reached.and_then(|()| {
+                self.steps.push(Step::Reached { tls });
+                started.agent.confirm()
+            });
             confirmed.map_err(|error| RehearsalError::refused(error, wire))?;
             self.steps.push(Step::Confirmed);
         }
-        let started = self.boot(device, Boot::Settled)?;
+        let started = self.boot(device, ResetReason::PowerOn, Boot::Settled)?;
         expect_slot(started.target, slot)?;
         match self.poll(started, &goal.roots, &mut |_| {}).await? {
             None => Ok(()),
@@ -196,36 +197,14 @@ impl Course<'_> {
     }
 
     /// What the next reset would do if the image on trial never confirmed.
-    fn fall_back(&mut self, device: &VirtualDevice, start: &Start) -> Result<(), RehearsalError> {
+    fn fall_back(&mut self, device: &VirtualDevice, begun: &Start) -> Result<(), RehearsalError> {
         let copy = self.copy(device, device.rollback());
-        let started = copy.start().map_err(RehearsalError::Start)?;
-        let version = started.agent.version().to_string();
+        let (started, boot, version) = start(&copy, ResetReason::PowerOn)?;
         self.steps.push(Step::FellBack { target: started.target, version: version.clone() });
-        let boot = Boot::from(started.agent.boot());
-        if version == start.version && boot == Boot::Settled {
+        if version == begun.version && boot == Boot::Settled {
             Ok(())
         } else {
             Err(RehearsalError::Boot { version, expected: Boot::Settled, found: boot })
-        }
-    }
-
-    /// What the firmware does before it confirms: the server has to answer, over TLS that leads to
-    /// a root this very image pins.
-    async fn reach(&mut self, roots: &[PinnedRoot]) -> Result<(), RehearsalError> {
-        let mut wire: Wire<'_> = self.source.open(roots)?;
-        let answer = wire.get(LIVE_TIMESTAMP, 0, None).await;
-        self.traffic.add(wire.traffic());
-        match answer {
-            Ok(response) if response.status == 200 => {
-                let tls = matches!(self.source.place, Place::Url { .. });
-                self.steps.push(Step::Reached { tls });
-                Ok(())
-            }
-            Ok(response) => {
-                let error = tuf::Error::Status(response.status).into();
-                Err(RehearsalError::refused(error, wire))
-            }
-            Err(error) => Err(RehearsalError::transport(error, wire)),
         }
     }
 
@@ -247,6 +226,18 @@ impl Course<'_> {
         self.steps.push(Step::Started { target: start.target });
         Ok(())
     }
+}
+
+/// Switches a device on and lets its agent look back: only then is it known what boot this is.
+fn start(
+    device: &VirtualDevice,
+    reason: ResetReason,
+) -> Result<(Started<'_>, Boot, String), RehearsalError> {
+    let mut started = device.start_after(reason).map_err(RehearsalError::Start)?;
+    started.agent.look_back(&mut |_| {}).map_err(RehearsalError::Memory)?;
+    let boot = Boot::from(started.agent.boot());
+    let version = started.agent.version().to_string();
+    Ok((started, boot, version))
 }
 
 fn expect_slot(target: Target, slot: u32) -> Result<(), RehearsalError> {

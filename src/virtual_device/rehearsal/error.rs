@@ -68,6 +68,9 @@ pub enum RehearsalError {
     /// The device did not start.
     #[error("the virtual device does not start")]
     Start(#[source] StartFault),
+    /// The agent cannot look back at what it did before.
+    #[error("the device's agent cannot read its memory")]
+    Memory(#[source] Error),
     /// The first image does not fit the project's table.
     #[error("`{version}` cannot be flashed into the first slot of the project's table")]
     Flash {
@@ -156,6 +159,7 @@ impl Explained for RehearsalError {
         match self {
             Self::Refused(failure) => exit(&failure.error),
             Self::Damaged { .. } => Exit::Trust,
+            Self::Memory(_) => Exit::Project,
             Self::NotFound { .. }
             | Self::Another { .. }
             | Self::Unbootable { .. }
@@ -194,7 +198,7 @@ impl Explained for RehearsalError {
             Self::Again { .. } => {
                 Some("build the image with the version it is published under".into())
             }
-            Self::Flash { .. } | Self::Start(StartFault::NoStore) => {
+            Self::Flash { .. } | Self::Memory(_) | Self::Start(StartFault::NoStore) => {
                 Some("check the table with `cargo esp-ota partitions check`".into())
             }
             Self::Refused(_)
@@ -221,6 +225,7 @@ impl Explained for RehearsalError {
             | Self::Again { .. }
             | Self::Boot { .. }
             | Self::Start(_)
+            | Self::Memory(_)
             | Self::Flash { .. }
             | Self::Damaged { .. }
             | Self::Missing { .. } => None,
