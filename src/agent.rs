@@ -46,6 +46,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "trial.rs",
     "tuf.rs",
     "tuf/client.rs",
+    "tuf/delegated.rs",
     "tuf/download.rs",
     "tuf/ecdsa.rs",
     "tuf/error.rs",

@@ -4,6 +4,7 @@
 //! delegated role do not exist for a device.
 
 mod client;
+mod delegated;
 mod download;
 mod ecdsa;
 mod error;

@@ -8,7 +8,7 @@ use super::super::ports::{Store, Transport};
 use super::super::release::{self, Identity, Selection};
 use super::download::{Caps, Download};
 use super::error::{Error, Refusal, Role};
-use super::metadata::{Envelope, FileInfo, Snapshot, Timestamp, check_expiry};
+use super::metadata::{Envelope, FileInfo, Snapshot, Timestamp, check_expiry, check_rollback};
 use super::root::Root;
 use super::state::{self, State};
 use super::targets::Targets;
@@ -71,11 +71,6 @@ pub async fn refresh<T: Transport, S: Store>(
 
 fn refused(role: Role, refusal: Refusal) -> Error {
     Error::Refused(role, refusal)
-}
-
-/// Refuses a version below the one that was trusted before.
-fn check_rollback(trusted: u64, offered: u64) -> Result<(), Refusal> {
-    if offered >= trusted { Ok(()) } else { Err(Refusal::Rollback { trusted, offered }) }
 }
 
 /// Refuses any version but the one that was announced.
@@ -172,14 +167,16 @@ impl<T: Transport, S: Store> Session<'_, T, S> {
         let snapshot = Snapshot::read(&envelope).map_err(refuse)?;
         // 5.5.4: the listed version.
         check_version(listed.version, snapshot.version).map_err(refuse)?;
-        // 5.5.5: targets.json neither older nor gone.
+        // 5.5.5: neither targets.json nor any other targets metadata is older or gone.
         let refuse_targets = |refusal| refused(Role::Targets, refusal);
         let targets = snapshot.targets.ok_or(refuse_targets(Refusal::Missing))?;
         check_rollback(state.targets, targets.version).map_err(refuse_targets)?;
+        state.delegated.check(&snapshot.delegated).map_err(refuse_targets)?;
         // 5.5.6: not expired.
         check_expiry(snapshot.expires, self.now()).map_err(refuse)?;
         // 5.5.7: remember it.
         state.targets = targets.version;
+        state.delegated = snapshot.delegated;
         state.save(self.store)?;
         Ok(targets)
     }

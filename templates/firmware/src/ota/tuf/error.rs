@@ -91,8 +91,13 @@ pub enum Refusal {
     },
     /// Its hash is not the listed one.
     Hash,
-    /// No longer listed in the snapshot.
+    /// Not, or no longer, listed in the snapshot.
     Missing,
+    /// More delegated roles than a device remembers.
+    Delegations {
+        /// The most it remembers.
+        most: usize,
+    },
     /// More new roots than one run follows; the next run goes on where this one stopped.
     Rotations {
         /// New roots followed in this run.
@@ -119,6 +124,7 @@ impl Refusal {
             Self::Length { .. } => "length-mismatch",
             Self::Hash => "hash-mismatch",
             Self::Missing => "missing",
+            Self::Delegations { .. } => "too-many-delegations",
             Self::Rotations { .. } => "too-many-rotations",
         }
     }
@@ -148,6 +154,7 @@ impl fmt::Display for Refusal {
             Self::Length { expected } => write!(f, "not as long as the listed {expected} bytes"),
             Self::Hash => f.write_str("its hash is not the listed one"),
             Self::Missing => f.write_str("not listed in the snapshot"),
+            Self::Delegations { most } => write!(f, "more than {most} delegated roles"),
             Self::Rotations { followed } => write!(f, "more than {followed} new roots at once"),
         }
     }

@@ -4,6 +4,7 @@
 
 use super::super::clock;
 use super::super::json::{Text, Value};
+use super::delegated::Delegated;
 use super::error::{Refusal, Role};
 use alloc::vec::Vec;
 use sha2::{Digest, Sha256, Sha512};
@@ -60,7 +61,8 @@ impl<'a> Envelope<'a> {
     }
 }
 
-fn version(value: Value<'_>) -> Result<u64, Refusal> {
+/// The `version` of a file or of an entry that lists one, 1 or more.
+pub(super) fn version(value: Value<'_>) -> Result<u64, Refusal> {
     value
         .member("version")
         .and_then(Value::unsigned)
@@ -75,6 +77,11 @@ fn time(value: Value<'_>, name: &str) -> Option<u64> {
 /// Refuses what has expired at `now`: metadata is good until the second before `expires`.
 pub(super) fn check_expiry(expires: u64, now: u64) -> Result<(), Refusal> {
     if expires > now { Ok(()) } else { Err(Refusal::Expired { expires, now }) }
+}
+
+/// Refuses a version below the one that was trusted before.
+pub(super) fn check_rollback(trusted: u64, offered: u64) -> Result<(), Refusal> {
+    if offered >= trusted { Ok(()) } else { Err(Refusal::Rollback { trusted, offered }) }
 }
 
 /// What timestamp.json says.
@@ -107,6 +114,7 @@ pub(super) struct Snapshot {
     pub(super) expires: u64,
     /// `None` where targets.json is not listed.
     pub(super) targets: Option<FileInfo>,
+    pub(super) delegated: Delegated,
 }
 
 impl Snapshot {
@@ -115,8 +123,14 @@ impl Snapshot {
             version: envelope.version()?,
             expires: envelope.expires()?,
             targets: FileInfo::of(envelope.signed, "targets.json")?,
+            delegated: Delegated::read(meta(envelope.signed)?)?,
         })
     }
+}
+
+fn meta(signed: Value<'_>) -> Result<Value<'_>, Refusal> {
+    let meta = signed.member("meta").filter(|meta| meta.members().is_some());
+    meta.ok_or(Refusal::Field("meta"))
 }
 
 /// What one metadata file says about another (section 4.4, METAFILES).
@@ -135,8 +149,7 @@ impl FileInfo {
 
     /// The entry `name` of `meta`; `None` where there is none.
     fn of(signed: Value<'_>, name: &str) -> Result<Option<Self>, Refusal> {
-        let meta = signed.member("meta").filter(|meta| meta.members().is_some());
-        let Some(entry) = meta.ok_or(Refusal::Field("meta"))?.member(name) else {
+        let Some(entry) = meta(signed)?.member(name) else {
             return Ok(None);
         };
         let length = match entry.member("length") {

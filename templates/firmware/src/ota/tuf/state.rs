@@ -1,6 +1,7 @@
 //! What a device remembers of its repository: the newest root, three versions and the time.
 
 use super::super::ports::Store;
+use super::delegated::Delegated;
 use super::error::Error;
 use super::root::Root;
 use alloc::vec;
@@ -14,11 +15,11 @@ pub const STATE_KEY: &str = "tuf_state";
 
 /// First byte of the stored value, so that a later agent can tell its own layout.
 const LAYOUT: u8 = 1;
-/// Layout, fingerprint, four big-endian numbers.
-const STORED: usize = 65;
+/// Most bytes stored: layout, fingerprint, four big-endian numbers, delegated roles.
+const LONGEST: usize = 65 + Delegated::LONGEST;
 
 /// What was proven by the keys of one timestamp and one snapshot role. Zeros: nothing yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     /// Which keys proved it. Under other keys all of it is void: see [`State::load`].
     fingerprint: [u8; 32],
@@ -30,6 +31,8 @@ pub(super) struct State {
     pub(super) targets: u64,
     /// Latest `x-signed-at` of a trusted timestamp, Unix seconds.
     pub(super) signed_at: u64,
+    /// The other targets metadata that the trusted snapshot lists.
+    pub(super) delegated: Delegated,
 }
 
 impl State {
@@ -41,15 +44,19 @@ impl State {
     /// between storing the root and forgetting the versions in which a power cut could do harm.
     pub(super) fn load(store: &mut impl Store, root: &Root) -> Result<Self, Error> {
         let fingerprint = root.online_keys;
-        let none = Self { fingerprint, timestamp: 0, snapshot: 0, targets: 0, signed_at: 0 };
-        let mut stored = [0; STORED];
+        let none = Self {
+            fingerprint,
+            timestamp: 0,
+            snapshot: 0,
+            targets: 0,
+            signed_at: 0,
+            delegated: Delegated::default(),
+        };
+        let mut stored = [0; LONGEST];
         let Some(length) = store.get(STATE_KEY, &mut stored).map_err(|_| Error::Store)? else {
             return Ok(none);
         };
-        if length != STORED {
-            return Err(Error::StoredState);
-        }
-        let state = Self::decode(&stored).ok_or(Error::StoredState)?;
+        let state = stored.get(..length).and_then(Self::decode).ok_or(Error::StoredState)?;
         Ok(if state.fingerprint == fingerprint { state } else { none })
     }
 
@@ -63,6 +70,7 @@ impl State {
         for number in [self.timestamp, self.snapshot, self.targets, self.signed_at] {
             stored.extend_from_slice(&number.to_be_bytes());
         }
+        self.delegated.encode(&mut stored);
         stored
     }
 
@@ -76,12 +84,14 @@ impl State {
             rest = behind;
         }
         let [timestamp, snapshot, targets, signed_at] = numbers;
-        (*layout == LAYOUT && rest.is_empty()).then_some(Self {
+        let delegated = Delegated::decode(rest)?;
+        (*layout == LAYOUT).then_some(Self {
             fingerprint: *fingerprint,
             timestamp,
             snapshot,
             targets,
             signed_at,
+            delegated,
         })
     }
 }

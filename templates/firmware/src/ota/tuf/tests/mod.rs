@@ -1,5 +1,6 @@
 //! The client against repositories made and signed here, honest ones and others.
 
+mod delegated;
 mod ecdsa;
 mod honest;
 mod hostile;

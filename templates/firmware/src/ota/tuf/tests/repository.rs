@@ -170,7 +170,7 @@ impl Repository {
                         "sha512": hex(&Sha512::digest(&document)),
                     });
                 }
-                self.signed(lister)["meta"] = json!({ format!("{role}.json"): entry });
+                self.signed(lister)["meta"][format!("{role}.json")] = entry;
             }
             self.put(role, document);
         }
