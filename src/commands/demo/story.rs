@@ -149,6 +149,13 @@ pub(super) async fn tell(context: &Context, folder: &Path) -> Result<Vec<Step>, 
         Exit::Success,
         "and then changed on the server",
     )?;
+    story.command(
+        "1.3.0 is rehearsed",
+        &project_folder,
+        &["rehearse", "--from", "1.1.0"],
+        Exit::Success,
+        "from 1.1.0, as the device will do it",
+    )?;
     let target = published_target(&dist, "1.3.0")?;
     context::write(&target, &flipped(&image))?;
     story
