@@ -1,6 +1,13 @@
-"""Writes the vectors as files to begin from: `python3 seeds.py FOLDER` fills FOLDER/<target>/."""
+"""Writes files to begin from: `python3 seeds.py FOLDER` fills FOLDER/<target>/.
 
+Partition tables are the vectors; metadata, an image and otadata are made here, sound ones.
+"""
+
+import hashlib
+import json
+import struct
 import sys
+import zlib
 import tomllib
 from pathlib import Path
 
@@ -10,19 +17,91 @@ sys.dont_write_bytecode = True
 
 import esp_idf  # noqa: E402
 
+ROLES = ["root", "timestamp", "snapshot", "targets"]
+
+
+def metadata():
+    """The signed part of each role, version 1, and of the next root."""
+    key = {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": "11" * 32}}
+    custom = {
+        "product": "p", "channels": ["stable"], "chip": "esp32c3", "version": "1.1.0",
+        "secure-version": 0, "min-chip-revision": 0, "rollout": {"percent": 50, "seed": "s"},
+    }
+    target = {"length": 9, "hashes": {"sha256": "ab" * 32, "sha512": "cd" * 64}, "custom": custom}
+    own = {
+        "root": {
+            "consistent_snapshot": True, "keys": {"k": key},
+            "roles": {role: {"threshold": 1, "keyids": ["k"]} for role in ROLES},
+        },
+        "timestamp": {
+            "meta": {"snapshot.json": {"version": 1, "length": 9, "hashes": {"sha256": "ab" * 32}}},
+            "x-signed-at": "2027-02-01T00:00:00Z",
+        },
+        "snapshot": {"meta": {"targets.json": {"version": 1}}},
+        "targets": {"targets": {"p-esp32c3-1.1.0.bin": target, "folder/file": target}},
+    }
+    for mode, role in enumerate(ROLES):
+        common = {
+            "_type": role, "spec_version": "1.0.34", "version": 2 if role == "root" else 1,
+            "expires": "2999-01-01T00:00:00Z",
+        }
+        yield role, bytes([mode]), common | own[role]
+
+
+def image():
+    """An app image of two segments, behind the byte that says how it is judged."""
+    descriptor = struct.pack("<II8x32s32s", 0xABCD5432, 0, b"1.2.3", b"product").ljust(256, b"\0")
+    segments = [descriptor, b"data" * 5]
+    header = struct.pack("<BBBBI8sHBHHIB", 0xE9, len(segments), 2, 0, 0x4200_0000, bytes(8), 5, 0, 0, 0xFFFF, 0, 1)
+    body = header + b"".join(struct.pack("<II", 0x3C00_0020, len(data)) + data for data in segments)
+    checksum = 0xEF
+    for byte in b"".join(segments):
+        checksum ^= byte
+    body += bytes(15 - len(body) % 16) + bytes([checksum])
+    return b"\1" + body + hashlib.sha256(body).digest()
+
+
+def otadata(sequences, state):
+    """Two slots with images and factory with one, then the entries."""
+    entries = b""
+    for sequence in sequences:
+        crc = zlib.crc32(struct.pack("<I", sequence), 0xFFFFFFFF)
+        entries += struct.pack("<I20sII", sequence, b"ok".ljust(20, b"\xff"), state, crc)
+    return struct.pack("<HHB", 3, 3, 3) + entries
+
+
+def made():
+    """Target, name and contents of what is made here."""
+    for role, mode, part in metadata():
+        text = json.dumps(part).encode()
+        yield "tuf_resigned", role, mode + text
+        document = {"signatures": [{"keyid": "k", "sig": "00" * 64}], "signed": part}
+        yield "tuf_unsigned", role, mode + json.dumps(document, indent=1).encode()
+        yield "tuf_unsigned", f"patch-{role}", bytes([mode[0] | 8]) + b"\0\x10 "
+        yield "json", role, text
+    yield "app_image", "sound", image()
+    for state in [0, 1, 2, 3, 4, 0xFFFFFFFF]:
+        yield "otadata", f"state-{state}", otadata([1, 2], state)
+
 
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     count = {}
+
+    def write(target, name, data):
+        folder = Path(sys.argv[1]) / target
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+        count[target] = count.get(target, 0) + 1
+
     for path in sorted(VECTORS.glob("*.toml")):
         for vector in tomllib.loads(path.read_text(encoding="utf-8"))["vector"]:
             data = esp_idf.input_bytes(vector)
             target = "partition_binary" if data[:2] == b"\xaa\x50" else "partition_csv"
-            folder = Path(sys.argv[1]) / target
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{path.stem}-{vector['name']}").write_bytes(data)
-            count[target] = count.get(target, 0) + 1
+            write(target, f"{path.stem}-{vector['name']}", data)
+    for target, name, data in made():
+        write(target, name, data)
     print(", ".join(f"{number} seeds for {target}" for target, number in sorted(count.items())))
 
 

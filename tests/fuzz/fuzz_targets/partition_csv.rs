@@ -8,6 +8,6 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     if bytes.starts_with(&[0xaa, 0x50]) {
         return Corpus::Reject;
     }
-    cargo_esp_ota_fuzz::judge(bytes);
+    cargo_esp_ota_fuzz::partition::judge(bytes);
     Corpus::Keep
 });

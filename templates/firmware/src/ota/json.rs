@@ -15,6 +15,10 @@ pub use text::Text;
 /// Deepest nesting read. The deepest thing in our metadata, `signed.targets.NAME.custom.rollout`,
 /// is 6 deep, a delegated key 6 as well; each level costs stack on a small device.
 pub const DEEPEST: usize = 16;
+/// Most keys of all the objects that are open at the same time. A document of nothing but keys
+/// would otherwise take several times its own size of heap. The largest targets.json, 64 KiB, has
+/// no room for so many targets: the SHA-256 of each is 64 characters.
+pub const MOST_KEYS: usize = 1024;
 
 /// Why a document cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub enum Fault {
     Number(usize),
     /// One object holds the same key twice.
     DuplicateKey,
+    /// More than [`MOST_KEYS`].
+    TooManyKeys,
 }
 
 impl fmt::Display for Fault {
@@ -39,6 +45,7 @@ impl fmt::Display for Fault {
             Self::Depth => write!(f, "nested deeper than {DEEPEST} levels"),
             Self::Number(at) => write!(f, "number at byte {at} is not a 64-bit integer"),
             Self::DuplicateKey => f.write_str("an object holds the same key twice"),
+            Self::TooManyKeys => write!(f, "objects hold more than {MOST_KEYS} keys"),
         }
     }
 }
@@ -54,7 +61,7 @@ impl<'a> Value<'a> {
     /// Checks a whole document. White space may surround it; anything else behind it is an error.
     ///
     /// Takes stack for at most [`DEEPEST`] levels, and heap of one word per key of the objects
-    /// that are open at the same time: less than the document itself.
+    /// that are open at the same time, at most [`MOST_KEYS`].
     pub fn parse(document: &'a [u8]) -> Result<Self, Fault> {
         let text = core::str::from_utf8(document).map_err(|_| Fault::Encoding)?;
         scan::check(text).map(|text| Self { text })
@@ -199,6 +206,21 @@ mod tests {
         assert_eq!(parse(&nested(DEEPEST.saturating_add(1))), Err(Fault::Depth));
         assert_eq!(parse(&"[".repeat(1_000_000)), Err(Fault::Depth));
         assert_eq!(parse(&"{\"a\":".repeat(1_000_000)), Err(Fault::Depth));
+    }
+
+    #[test]
+    fn keys_stop_at_the_limit_however_they_are_nested() {
+        let keys = |count: usize| {
+            let members: Vec<String> = (0..count).map(|key| format!("\"{key}\":0")).collect();
+            members.join(",")
+        };
+        let most = MOST_KEYS;
+        assert!(parse(&format!("{{{}}}", keys(most))).is_ok());
+        assert_eq!(parse(&format!("{{{}}}", keys(most + 1))), Err(Fault::TooManyKeys));
+        // Objects that were closed do not count: one key around, and twice as many as fit.
+        let inner = keys(most - 1);
+        assert!(parse(&format!("{{\"x\":[{{{inner}}},{{{inner}}}]}}")).is_ok());
+        assert_eq!(parse(&format!("{{\"x\":{{{}}}}}", keys(most))), Err(Fault::TooManyKeys));
     }
 
     #[test]

@@ -3,12 +3,12 @@
 //! The check is the only part that meets unknown bytes. The skips rely on it, and are total
 //! anyway: on text that was never checked they stop early, in a wrong place but without harm.
 
-use super::{DEEPEST, Fault, Members, Text};
+use super::{DEEPEST, Fault, MOST_KEYS, Members, Text};
 use alloc::vec::Vec;
 
 /// Checks a document and returns the text of its only value.
 pub(super) fn check(text: &str) -> Result<&str, Fault> {
-    let mut cursor = Cursor { text, at: 0 };
+    let mut cursor = Cursor { text, at: 0, keys: Vec::new() };
     cursor.space();
     let start = cursor.at;
     cursor.value(DEEPEST)?;
@@ -26,7 +26,7 @@ pub(super) fn skip_separators(text: &str, at: usize) -> usize {
 
 /// The offset behind the value that starts at `at`.
 pub(super) fn skip_value(text: &str, at: usize) -> usize {
-    let mut cursor = Cursor { text, at };
+    let mut cursor = Cursor { text, at, keys: Vec::new() };
     let mut open = 0_usize;
     loop {
         match cursor.peek() {
@@ -52,6 +52,8 @@ pub(super) fn skip_value(text: &str, at: usize) -> usize {
 struct Cursor<'a> {
     text: &'a str,
     at: usize,
+    /// Where the keys of all open objects are, those of the innermost last.
+    keys: Vec<usize>,
 }
 
 impl Cursor<'_> {
@@ -94,8 +96,7 @@ impl Cursor<'_> {
     }
 
     fn object(&mut self, levels: usize) -> Result<(), Fault> {
-        let start = self.at;
-        let mut keys = Vec::new();
+        let first = self.keys.len();
         self.step();
         self.space();
         if self.take(b'}') {
@@ -105,7 +106,10 @@ impl Cursor<'_> {
             if self.peek() != Some(b'"') {
                 return self.wrong();
             }
-            keys.push(self.at.saturating_sub(start));
+            if self.keys.len() >= MOST_KEYS {
+                return Err(Fault::TooManyKeys);
+            }
+            self.keys.push(self.at);
             self.string()?;
             self.space();
             if !self.take(b':') {
@@ -122,11 +126,12 @@ impl Cursor<'_> {
             }
             self.space();
         }
-        let text = self.text.get(start..self.at).unwrap_or_default();
-        let key = |at: usize| key_at(text, at);
+        let key = |at: usize| key_at(self.text, at);
+        let keys = self.keys.get_mut(first..).unwrap_or_default();
         keys.sort_unstable_by(|left, right| key(*left).cmp(&key(*right)));
         let twice =
             keys.iter().zip(keys.iter().skip(1)).any(|(left, right)| key(*left) == key(*right));
+        self.keys.truncate(first);
         if twice { Err(Fault::DuplicateKey) } else { Ok(()) }
     }
 
@@ -210,10 +215,10 @@ impl Cursor<'_> {
     }
 }
 
-/// The key that starts at `at` in an object's text.
-fn key_at(object: &str, at: usize) -> Option<Text<'_>> {
-    let end = skip_value(object, at);
-    object.get(at..end)?.strip_prefix('"')?.strip_suffix('"').map(Text::new)
+/// The key that starts at `at`.
+fn key_at(text: &str, at: usize) -> Option<Text<'_>> {
+    let end = skip_value(text, at);
+    text.get(at..end)?.strip_prefix('"')?.strip_suffix('"').map(Text::new)
 }
 
 impl<'a> Members<'a> {

@@ -113,6 +113,7 @@ impl Refusal {
             Self::Json(Fault::Encoding | Fault::Syntax(_) | Fault::Number(_)) => "malformed",
             Self::Json(Fault::Depth) => "nested-too-deep",
             Self::Json(Fault::DuplicateKey) => "duplicate-key",
+            Self::Json(Fault::TooManyKeys) => "too-many-keys",
             Self::Field(_) => "invalid",
             Self::WrongType => "wrong-type",
             Self::SpecVersion => "spec-version",

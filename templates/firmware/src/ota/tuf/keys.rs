@@ -115,9 +115,12 @@ pub(super) fn fingerprint(roles: Value<'_>, name: &str, keys: Value<'_>) -> [u8;
         if let Some(entry) = keys.member(&id.to_string()) {
             canonical::write(entry, &mut |bytes| digest.update(bytes));
         }
-        digests.push(digest.finalize().into());
+        let digest = digest.finalize().into();
+        // All ids without a key give the same, so there are no more of these than keys.
+        if !digests.contains(&digest) {
+            digests.push(digest);
+        }
     }
     digests.sort_unstable();
-    digests.dedup();
     Sha256::digest(digests.as_flattened()).into()
 }
