@@ -32,6 +32,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "json/text.rs",
     "layout.rs",
     "mod.rs",
+    "nvs_repair.rs",
     "nvs_store.rs",
     "otadata.rs",
     "outcome.rs",

@@ -6,7 +6,8 @@ use crate::agent::layout::Region;
 use crate::agent::nvs_store::NvsStore;
 use crate::agent::ports::Store;
 use crate::agent::rejections::{End, Rejections};
-use crate::virtual_device::flash::{Cut, FlashHandle, Moment, VirtualFlash};
+use crate::virtual_device::flash::{Cut, FlashHandle, Moment, SECTOR, VirtualFlash};
+use crate::virtual_device::tear::Tear;
 
 /// The largest root that the agent takes: see `tuf::Caps`.
 const LARGEST_ROOT: usize = 7 * 1024;
@@ -96,6 +97,58 @@ fn after_any_cut_a_value_is_the_old_one_or_the_new_one() {
                 );
             }
             change(&flash).expect("the change can be made after the cut");
+        }
+    }
+}
+
+/// Fill levels of a partition that is nearly full at which esp-nvs 0.6.3 alone loses values: a cut
+/// before a copy is begun, two halves of a torn erase, an erase torn by chance.
+const FILLS: [u8; 3] = [42, 45, 48];
+
+#[test]
+fn a_nearly_full_partition_keeps_its_values_through_any_cut() {
+    // Beside it 7 KiB fit as well; this length fills the pages so that few states are enough.
+    let values = |byte: u8| {
+        let rejected = 33 * (8 + usize::from(byte));
+        [("tuf_root", 4000), ("tuf_state", 65), ("rejected", rejected)]
+            .map(|(key, len)| (key, vec![byte; len]))
+    };
+    let change = |flash: &FlashHandle| {
+        let mut store = NvsStore::open(flash.clone(), NVS)?;
+        values(2).iter().try_for_each(|(key, value)| store.set(key, value))
+    };
+    let half = u16::try_from(SECTOR / 2).unwrap();
+    let torn = [Tear::First(half), Tear::Last(half), Tear::Bits(1), Tear::Bits(2), Tear::Bits(3)];
+    let moments = torn.map(Moment::Torn).into_iter().chain([Moment::Before, Moment::After]);
+    for fill in FILLS {
+        let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+        let mut store = open(&flash);
+        values(1).iter().for_each(|(key, value)| store.set(key, value).unwrap());
+        (3..fill + 3).for_each(|round| store.set("tuf_state", &[round; 65]).unwrap());
+        store.set("tuf_state", &[1; 65]).unwrap();
+        let before = flash.with(|flash| flash.contents().to_vec());
+        let again = || FlashHandle::new(VirtualFlash::with_contents(before.clone()));
+        let whole = again();
+        change(&whole).unwrap();
+        let operations = whole.with(|flash| flash.operations());
+        for (operation, moment) in
+            (0..operations).flat_map(|at| moments.clone().map(move |moment| (at, moment)))
+        {
+            let case = format!("fill {fill}, operation {operation}, {moment:?}");
+            let flash = again();
+            flash.with(|flash| flash.cut_at(Cut { operation, moment, seed: 0 }));
+            assert!(change(&flash).is_err(), "{case}");
+            flash.with(VirtualFlash::power_on);
+            let mut store = open(&flash);
+            for ((key, old), (_, new)) in values(1).into_iter().zip(values(2)) {
+                let found = get(&mut store, key).expect(&case);
+                assert!(found == old || found == new, "{case}: {key}");
+            }
+            assert_eq!(change(&flash), Ok(()), "{case}");
+            let mut store = open(&flash);
+            for (key, new) in values(2) {
+                assert_eq!(get(&mut store, key), Some(new), "{case}: {key}");
+            }
         }
     }
 }

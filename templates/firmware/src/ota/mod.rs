@@ -17,6 +17,7 @@ pub mod image;
 pub mod install;
 pub mod json;
 pub mod layout;
+mod nvs_repair;
 pub mod nvs_store;
 pub mod otadata;
 mod outcome;

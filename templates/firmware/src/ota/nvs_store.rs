@@ -9,6 +9,7 @@ use esp_nvs::platform::{Crc, software_crc32};
 use esp_nvs::{Key, MAX_KEY_LENGTH, Nvs};
 
 use super::layout::Region;
+use super::nvs_repair;
 use super::ports::{Store, StoreError};
 
 /// Namespace of the agent's state. Settings are in `esp_ota`.
@@ -24,8 +25,9 @@ impl<F: NorFlash> core::fmt::Debug for NvsStore<F> {
 }
 
 impl<F: NorFlash> NvsStore<F> {
-    /// Opens the partition; damaged pages are set aside by esp-nvs.
-    pub fn open(flash: F, partition: Region) -> Result<Self, StoreError> {
+    /// Opens the partition, and repairs what a power cut left there.
+    pub fn open(mut flash: F, partition: Region) -> Result<Self, StoreError> {
+        nvs_repair::repair(&mut flash, partition).map_err(|_| StoreError)?;
         let start = usize::try_from(partition.start).map_err(|_| StoreError)?;
         let len = usize::try_from(partition.len).map_err(|_| StoreError)?;
         Nvs::new(start, len, Checked(flash)).map(Self).map_err(|_| StoreError)
