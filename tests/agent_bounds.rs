@@ -66,7 +66,12 @@ struct Repository {
 }
 
 impl Repository {
-    async fn with(releases: usize) -> Result<Self, RepositoryError> {
+    fn with(releases: usize) -> Result<Self, RepositoryError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(Self::publish(releases))
+    }
+
+    async fn publish(releases: usize) -> Result<Self, RepositoryError> {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::parse(&format!("dir:{}", folder.path().display()), Path::new(""));
         let store = store.unwrap();
@@ -151,7 +156,10 @@ impl Transport for Server<'_> {
 
 /// The memory of a device in flash, as devices have it.
 fn device() -> NvsStore<FlashHandle> {
-    let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+    open(FlashHandle::new(VirtualFlash::new(0x10000)))
+}
+
+fn open(flash: FlashHandle) -> NvsStore<FlashHandle> {
     NvsStore::open(flash, Region { start: 0x9000, len: 0x5000 }).unwrap()
 }
 
@@ -169,13 +177,14 @@ fn say(line: &str) {
     writeln!(std::io::stdout(), "{line}").unwrap();
 }
 
-#[tokio::test]
-async fn the_heap_of_a_refresh_is_little_more_than_the_list_of_releases() {
+#[test]
+fn the_heap_of_a_refresh_is_little_more_than_the_list_of_releases() {
+    let _alone = alone();
     for releases in [1, 10, 50, 100] {
-        let repository = Repository::with(releases).await.unwrap();
+        let repository = Repository::with(releases).unwrap();
         let list = repository.size(".targets.json");
-        let _alone = alone();
-        let (mut device, _, store) = heap_of(device);
+        let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+        let (mut device, _, store) = heap_of(|| open(flash));
         let mut server = Server::new(&repository.files);
         let (trusted, most, kept) = heap_of(|| run(&mut server, &mut device, &repository.root));
         let trusted = trusted.unwrap();
@@ -199,10 +208,10 @@ async fn the_heap_of_a_refresh_is_little_more_than_the_list_of_releases() {
     }
 }
 
-#[tokio::test]
-async fn more_releases_than_a_device_can_hold_are_not_published() {
-    let error = Repository::with(200).await.err().expect("200 releases are above the cap");
+#[test]
+fn more_releases_than_a_device_can_hold_are_not_published() {
     let _alone = alone();
+    let error = Repository::with(200).err().expect("200 releases are above the cap");
     say(&format!("200 releases: {error}"));
     assert!(matches!(error, RepositoryError::Refused(_)), "{error}");
 }
@@ -228,10 +237,10 @@ fn refused(repository: &Repository, file: &[u8]) -> String {
     codes[0].clone()
 }
 
-#[tokio::test]
-async fn metadata_that_is_made_to_hurt_costs_no_more_than_its_cap() {
-    let repository = Repository::with(1).await.unwrap();
+#[test]
+fn metadata_that_is_made_to_hurt_costs_no_more_than_its_cap() {
     let _alone = alone();
+    let repository = Repository::with(1).unwrap();
     let spaces = vec![b' '; 10_000_000];
     assert_eq!(refused(&repository, &spaces), "too-large-timestamp");
     let padded = [&spaces[..], &repository.files[TIMESTAMP]].concat();
