@@ -13,8 +13,6 @@ mod cuts;
 mod flash;
 mod stores;
 
-use std::io::Write as _;
-
 use cargo_esp_ota::agent::layout::Region;
 use peak_alloc::PeakAlloc;
 

@@ -151,7 +151,8 @@ impl Entries {
 
     fn is_written(&self, index: u32) -> bool {
         let byte = usize::try_from(index / 4).ok().and_then(|at| self.map.get(at));
-        let state = byte.and_then(|byte| byte.checked_shr(index % 4 * 2)).unwrap_or_default();
+        let shift = (index % 4).saturating_mul(2);
+        let state = byte.and_then(|byte| byte.checked_shr(shift)).unwrap_or_default();
         state & 0b11 == WRITTEN
     }
 
