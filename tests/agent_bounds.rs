@@ -3,7 +3,12 @@
 //!
 //! `cargo test --test agent_bounds -- --nocapture` prints the figures of docs/design/memory.md.
 
-#![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "what is wrong here fails the test"
+)]
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -66,12 +71,12 @@ struct Repository {
 }
 
 impl Repository {
-    fn with(releases: usize) -> Result<Self, RepositoryError> {
+    fn with(releases: u32) -> Result<Self, RepositoryError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(Self::publish(releases))
     }
 
-    async fn publish(releases: usize) -> Result<Self, RepositoryError> {
+    async fn publish(releases: u32) -> Result<Self, RepositoryError> {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::parse(&format!("dir:{}", folder.path().display()), Path::new(""));
         let store = store.unwrap();
@@ -174,13 +179,14 @@ fn run(
 }
 
 fn say(line: &str) {
-    writeln!(std::io::stdout(), "{line}").unwrap();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").unwrap();
 }
 
 #[test]
 fn the_heap_of_a_refresh_is_little_more_than_the_list_of_releases() {
     let _alone = alone();
-    for releases in [1, 10, 50, 100] {
+    for releases in [1_u32, 10, 50, 100] {
         let repository = Repository::with(releases).unwrap();
         let list = repository.size(".targets.json");
         let flash = FlashHandle::new(VirtualFlash::new(0x10000));
@@ -188,7 +194,7 @@ fn the_heap_of_a_refresh_is_little_more_than_the_list_of_releases() {
         let mut server = Server::new(&repository.files);
         let (trusted, most, kept) = heap_of(|| run(&mut server, &mut device, &repository.root));
         let trusted = trusted.unwrap();
-        assert_eq!(trusted.targets.iter().count(), releases);
+        assert_eq!(trusted.targets.iter().count(), usize::try_from(releases).unwrap());
         let identity = Identity {
             product: "thermostat".into(),
             channel: "stable".into(),
@@ -197,7 +203,7 @@ fn the_heap_of_a_refresh_is_little_more_than_the_list_of_releases() {
             version: Version::new(1, 0, 0),
         };
         let (selection, select, _) = heap_of(|| trusted.select(&identity, |_| false));
-        assert_eq!(selection.candidate.unwrap().version, Version::new(1, releases as u64, 0));
+        assert_eq!(selection.candidate.unwrap().version, Version::new(1, releases.into(), 0));
         say(&format!(
             "{releases} releases: targets.json {list}, peak {most}, kept {kept}, \
              choosing {select}; {} read; store {store}",
