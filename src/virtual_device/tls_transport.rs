@@ -659,6 +659,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_that_sends_a_byte_now_and_then_is_too_slow_in_the_end() {
+        let root = authority("root", (2020, 2040));
+        let (chain, key) = identity(&root, (2027, 2028));
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap();
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            // Never silent for long, and never done: until the client has enough of it.
+            while stream.write_all(b"x").await.is_ok() && stream.flush().await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let options = Options {
+            connect_to: Some(addr),
+            read_timeout: Duration::from_secs(1),
+            ..Options::default()
+        };
+        let roots = [pinned(&root, "2026-01-01T00:00:00Z")];
+        let mut transport =
+            TlsTransport::new(&format!("https://{HOST_NAME}"), &roots, now(), options).unwrap();
+        assert_eq!(transport.get("a.bin", 0, None).await.unwrap().status, 200);
+        assert_eq!(whole(&mut transport).await, Err(TransportError::TooSlow));
+        let reason = transport.last_error().unwrap();
+        assert!(reason.contains("slower than 1024 bytes/s"), "{reason}");
+    }
+
+    #[tokio::test]
     async fn no_path_leads_to_another_host() {
         let root = authority("root", (2020, 2040));
         let host = host(identity(&root, (2027, 2028)), GOOD, true).await;

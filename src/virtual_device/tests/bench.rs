@@ -1,5 +1,6 @@
 //! Images, a signed repository, and a device on it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -11,11 +12,12 @@ use tokio::runtime::Runtime;
 use crate::agent::agent::{Error, Event, Outcome};
 use crate::agent::layout::{Layout, Region};
 use crate::agent::otadata::{ENTRY, Entry, SECTOR};
-use crate::agent::ports::{Response, Transport, TransportError};
+use crate::agent::ports::{ReportSink, Response, Transport, TransportError};
+use crate::agent::reset::ResetReason;
 use crate::chip::Chip;
 use crate::release::custom::{Caps, Custom, Rollout, VersionSource};
 use crate::release::keys::NewKeys;
-use crate::release::repository::{Expiry, NewRelease, State, Terms, View};
+use crate::release::repository::{Expiry, NewRelease, State, Terms};
 use crate::release::root::{ROOT_DAYS, new_root};
 use crate::release::store::Store;
 use crate::virtual_device::bootloader::{BootTable, Rollback};
@@ -101,7 +103,7 @@ impl Repository {
         runtime().block_on(async {
             let root = new_root(&KEYS, now(), ROOT_DAYS).await.unwrap();
             for (version, image) in images {
-                let state = State::load(&store, &root, View::Live, now()).await.unwrap();
+                let state = State::load_overdue(&store, &root, now()).await.unwrap();
                 let release =
                     NewRelease { image: image.clone(), custom: custom(version, revision) };
                 let terms =
@@ -122,7 +124,8 @@ impl Repository {
 
 fn custom(version: &str, revision: u16) -> Custom {
     Custom {
-        product: "bench".into(),
+        // A version that says so is another product's.
+        product: if version.ends_with("-kettle") { "kettle".into() } else { "bench".into() },
         channels: vec!["stable".into()],
         chip: Chip::Esp32c3,
         version: version.into(),
@@ -172,6 +175,12 @@ pub(super) struct Faults {
     pub(super) truncates: usize,
     /// Targets are answered with this status.
     pub(super) status: Option<u16>,
+    /// Nobody answers, for this reason.
+    pub(super) down: Option<TransportError>,
+    /// The server does not say how long a target is.
+    pub(super) unannounced: bool,
+    /// How a connection ends that drops; unreachable where nothing is said.
+    pub(super) drops_as: Option<TransportError>,
 }
 
 /// A server in memory.
@@ -199,6 +208,9 @@ impl Transport for Memory<'_> {
         if_range: Option<&str>,
     ) -> Result<Response, TransportError> {
         let faults = self.faults;
+        if let Some(error) = faults.down {
+            return Err(error);
+        }
         let Some(file) = self.repository.files.get(path) else {
             return Ok(Response { status: 404, ..Response::default() });
         };
@@ -224,7 +236,8 @@ impl Transport for Memory<'_> {
         self.at = usize::try_from(start).unwrap();
         Ok(Response {
             status: if start == 0 { 200 } else { 206 },
-            length: u32::try_from(self.body.len() - self.at).ok(),
+            length: (!is_target || !faults.unannounced)
+                .then(|| u32::try_from(self.body.len() - self.at).unwrap()),
             start,
             date: None,
             etag: Some("\"tag\"".into()),
@@ -235,7 +248,7 @@ impl Transport for Memory<'_> {
         let rest = &self.body[self.at..];
         let count = rest.len().min(buf.len()).min(self.left);
         if count == 0 && !rest.is_empty() {
-            return Err(TransportError::Unreachable);
+            return Err(self.faults.drops_as.unwrap_or(TransportError::Unreachable));
         }
         buf[..count].copy_from_slice(&rest[..count]);
         self.at += count;
@@ -253,11 +266,29 @@ pub(super) enum App {
     Rejects,
     /// It hangs until somebody resets the chip.
     Hangs,
+    /// It confirms once it has reached the update server; else it hangs.
+    Reaches,
+}
+
+/// A server that collects reports.
+#[derive(Debug)]
+pub(super) struct Collector {
+    pub(super) answer: Result<u16, TransportError>,
+    pub(super) heard: Vec<String>,
+}
+
+impl ReportSink for &RefCell<Collector> {
+    async fn post(&mut self, body: &[u8]) -> Result<u16, TransportError> {
+        let mut collector = self.borrow_mut();
+        collector.heard.push(String::from_utf8(body.to_vec()).unwrap());
+        collector.answer
+    }
 }
 
 /// A device with version 1.0.0 in its first slot.
 pub(super) struct Bench {
     pub(super) device: VirtualDevice,
+    pub(super) collector: RefCell<Collector>,
 }
 
 /// How one power-on ended.
@@ -296,7 +327,32 @@ impl Bench {
         let chip = Chip::Esp32c3;
         let hardware = Hardware { chip, chip_revision: REVISION, table, nvs: NVS, rollback };
         let device = VirtualDevice::new(flash, hardware, firmware);
-        Self { device }
+        let collector = RefCell::new(Collector { answer: Ok(200), heard: Vec::new() });
+        Self { device, collector }
+    }
+
+    /// A device whose slots have three erase blocks each.
+    pub(super) fn roomy(root: &[u8], rollback: Rollback) -> Self {
+        let mut layout = layout();
+        layout.slots[0] = Some(Region { start: 0x10000, len: 0x30000 });
+        layout.slots[1] = Some(Region { start: 0x40000, len: 0x30000 });
+        let table = BootTable { layout, slot_rows: 2, has_otadata: true, test: None };
+        let bench = Self::with_table(VirtualFlash::new(0x70000), table, root, rollback);
+        bench.device.flash_over_cable((0x8000, &[0xff; 32]), &image("1.0.0")).unwrap();
+        bench
+    }
+
+    /// What was reported so far: event, version and reason of each.
+    pub(super) fn heard(&self) -> Vec<String> {
+        let word = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
+        let heard = &self.collector.borrow().heard;
+        let reports = heard.iter().map(|text| serde_json::from_str(text).unwrap());
+        reports
+            .map(|report: serde_json::Value| {
+                let [event, version, reason] = ["event", "version", "reason"].map(|it| &report[it]);
+                format!("{} {} {}", word(event), word(version), word(reason))
+            })
+            .collect()
     }
 
     /// One power-on: a trial ends as `app` has it; a settled image polls.
@@ -305,7 +361,16 @@ impl Bench {
         transport: &mut Memory<'_>,
         app: impl Fn(&str) -> App,
     ) -> Result<Ran, StartFault> {
-        let Started { mut agent, .. } = self.device.start()?;
+        self.run_after(ResetReason::PowerOn, transport, app)
+    }
+
+    pub(super) fn run_after(
+        &self,
+        reason: ResetReason,
+        transport: &mut Memory<'_>,
+        app: impl Fn(&str) -> App,
+    ) -> Result<Ran, StartFault> {
+        let Started { mut agent, .. } = self.device.start_after(reason)?;
         let version = agent.version().to_string();
         let mut events = Vec::new();
         let cut = |_| StartFault::PowerCut;
@@ -319,8 +384,14 @@ impl Bench {
                 App::Confirms => agent.confirm().map_err(cut)?,
                 App::Rejects => agent.reject().map_err(cut)?,
                 App::Hangs => {}
+                App::Reaches => {
+                    if runtime().block_on(agent.reach(transport)).is_ok() {
+                        agent.confirm().map_err(cut)?;
+                    }
+                }
             }
         }
+        runtime().block_on(agent.deliver(&mut &self.collector)).map_err(cut)?;
         events.retain(|event| !matches!(event, Event::Progress { .. }));
         Ok(Ran { version, polled, events })
     }

@@ -1,22 +1,25 @@
 //! The agent's memory in NVS, with the power cut at every flash operation.
 
 use super::bench::NVS;
+use crate::agent::clock::Source;
 use crate::agent::history::{self, Network, Notes, Pending};
 use crate::agent::layout::Region;
 use crate::agent::nvs_store::NvsStore;
 use crate::agent::ports::Store;
 use crate::agent::rejections::{End, Rejections};
+use crate::agent::reports::{Report, Reports, What};
+use crate::agent::resume::{self, Resume, STEP};
 use crate::virtual_device::flash::{Cut, FlashHandle, Moment, SECTOR, VirtualFlash};
 use crate::virtual_device::tear::Tear;
 
 /// The largest root that the agent takes: see `tuf::Caps`.
 const LARGEST_ROOT: usize = 7 * 1024;
 
-fn open(flash: &FlashHandle) -> NvsStore<FlashHandle> {
+pub(super) fn open(flash: &FlashHandle) -> NvsStore<FlashHandle> {
     NvsStore::open(flash.clone(), NVS).expect("NVS opens after any cut")
 }
 
-fn get(store: &mut impl Store, key: &str) -> Option<Vec<u8>> {
+pub(super) fn get(store: &mut impl Store, key: &str) -> Option<Vec<u8>> {
     let mut buf = vec![0; 8192];
     let len = store.get(key, &mut buf).expect("a value can be read");
     len.map(|len| buf[..len].to_vec())
@@ -34,6 +37,61 @@ fn the_largest_root_can_be_replaced_for_ever_in_the_smallest_partition() {
     }
     assert_eq!(get(&mut store, "tuf_state"), Some(vec![1; 65]));
     assert_eq!(get(&mut open(&flash), "rejected"), Some(vec![2; 33 * 16]));
+}
+
+/// All that the agent may ever have to remember at once, beside the settings that the cable wrote.
+#[test]
+fn the_largest_root_can_be_replaced_beside_all_else_at_its_largest() {
+    let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+    let mut store = open(&flash);
+    // SSID, passphrase, URL, channel and poll interval: a stand-in of their size.
+    for (key, len) in [("s1", 32), ("s2", 64), ("s3", 100), ("s4", 16), ("s5", 4)] {
+        store.set(key, &vec![5; len]).unwrap();
+    }
+    let long = "9".repeat(64);
+    let pending = Pending {
+        sha256: [7; 32],
+        sequence: 1,
+        slot: 1,
+        version: long.clone(),
+        from: long.clone(),
+        notes: Notes::default(),
+    };
+    let etag = Some("e".repeat(64));
+    let resume = Resume { sha256: [7; 32], slot: 1, bytes: STEP, etag };
+    for round in 0..20u8 {
+        store.set("tuf_state", &[round; 65]).unwrap();
+        history::set_pending(&mut store, &Pending { slot: round.into(), ..pending.clone() })
+            .unwrap();
+        let bytes = STEP * (1 + u32::from(round));
+        resume::save(&mut store, &Resume { bytes, ..resume.clone() }).unwrap();
+        let mut rejections = Rejections::load(&mut store).unwrap();
+        let mut reports = Reports::load(&mut store).unwrap();
+        for other in 0..20u8 {
+            rejections.reject(&mut store, &[round ^ other; 32]).unwrap();
+            let report = Report {
+                what: What::Confirmed,
+                version: Some(long.clone()),
+                from: long.clone(),
+                slot: Some(u32::from(other)),
+                reason: Some(long.clone()),
+                reset: None,
+                bootloader_rollback: None,
+                clock: Source::Floor,
+            };
+            reports.add(&mut store, report).unwrap();
+        }
+        let root = vec![round; LARGEST_ROOT];
+        if store.set("tuf_root", &root).is_err() {
+            // As `save_root` does: what can be missed makes room.
+            store.set("resume", &[]).unwrap();
+            store.set("reports", &[]).unwrap();
+            store.set("tuf_root", &root).unwrap();
+        }
+        assert_eq!(get(&mut store, "tuf_root"), Some(root), "round {round}");
+        let remembered = Rejections::load(&mut open(&flash)).unwrap();
+        assert!(remembered.has_rejected_itself(&[round ^ 19; 32]), "round {round}");
+    }
 }
 
 /// Why `partitions check` finds an NVS of less than 0x5000 too small.

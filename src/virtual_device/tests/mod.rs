@@ -12,3 +12,8 @@ mod foreign_flash;
 mod images;
 mod memory;
 mod power;
+mod reasons;
+mod reports;
+mod resume;
+mod torn;
+mod trials;

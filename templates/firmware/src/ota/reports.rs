@@ -16,7 +16,8 @@ use super::reset::ResetReason;
 
 /// Version of the JSON below.
 const SCHEMA: u32 = 1;
-const KEY: &str = "reports";
+/// Where it is in the store.
+pub(super) const KEY: &str = "reports";
 /// First byte of the stored value, so that a later agent can tell its own layout.
 const LAYOUT: u8 = 1;
 /// Bytes of all reports that wait: about ten, and no less than the three that tell of one update.

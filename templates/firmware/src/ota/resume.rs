@@ -16,7 +16,8 @@ use super::ports::{Store, StoreError};
 /// erase that has begun.
 pub const STEP: u32 = 0x1_0000;
 
-const KEY: &str = "resume";
+/// Where it is in the store.
+pub(super) const KEY: &str = "resume";
 /// First byte of the stored value, so that a later agent can tell its own layout.
 const LAYOUT: u8 = 1;
 /// Layout, SHA-256, slot, bytes.

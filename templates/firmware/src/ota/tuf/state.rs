@@ -1,6 +1,7 @@
 //! What a device remembers of its repository: the newest root, three versions and the time.
 
 use super::super::ports::Store;
+use super::super::{reports, resume};
 use super::delegated::Delegated;
 use super::error::Error;
 use super::root::Root;
@@ -116,7 +117,14 @@ pub(super) fn load_root(
     Ok(if embedded.version >= stored.version { embedded } else { stored })
 }
 
-/// Remembers the bytes of a root that was just verified.
+/// Remembers the bytes of a root that was just verified. Where the partition is full, what can be
+/// missed makes room: without the root there would be no more updates.
 pub(super) fn save_root(store: &mut impl Store, document: &[u8]) -> Result<(), Error> {
+    if store.set(ROOT_KEY, document).is_ok() {
+        return Ok(());
+    }
+    for key in [resume::KEY, reports::KEY] {
+        store.set(key, &[]).map_err(|_| Error::Store)?;
+    }
     store.set(ROOT_KEY, document).map_err(|_| Error::Store)
 }
