@@ -15,5 +15,6 @@ mod power;
 mod reasons;
 mod reports;
 mod resume;
+mod server;
 mod torn;
 mod trials;
