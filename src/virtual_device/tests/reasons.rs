@@ -106,6 +106,7 @@ fn codes() -> BTreeSet<String> {
         Refusal::Hash,
         Refusal::Missing,
         Refusal::Rotations { followed: 1 },
+        Refusal::Delegations { most: 1 },
     ];
     let images = [
         ImageError::Flash,
