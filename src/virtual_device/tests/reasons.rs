@@ -94,6 +94,7 @@ fn codes() -> BTreeSet<String> {
         Refusal::Json(Fault::Encoding),
         Refusal::Json(Fault::Depth),
         Refusal::Json(Fault::DuplicateKey),
+        Refusal::Json(Fault::TooManyKeys),
         Refusal::Field("x"),
         Refusal::WrongType,
         Refusal::SpecVersion,
