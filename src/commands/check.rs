@@ -9,7 +9,7 @@ use crate::agent;
 use crate::config::{Overrides, Project};
 use crate::error::{Exit, Failure, Location};
 use crate::output::{Annotation, Level, Paint, Report, Tone};
-use crate::release::repository::{State, View};
+use crate::release::repository::{RepositoryError, State, View, verify_images};
 use crate::release::store::Store;
 
 /// Run every check that needs no board
@@ -147,12 +147,18 @@ fn agent_drift(project: &Project) -> Checked {
 fn repository(context: &Context, project: &Project) -> Checked {
     let root = build::tuf_root(project)?;
     let store = Store::parse(&project.store.value, &project.folder)?;
-    let state =
-        context::runtime()?.block_on(State::load(&store, &root, View::Live, context.now()))?;
-    match state.releases().len() {
-        0 => Ok((Outcome::Skipped, format!("nothing is published in {}", project.store.value))),
-        1 => ok(format!("1 release in {}, signed and current", project.store.value)),
-        count => ok(format!("{count} releases in {}, signed and current", project.store.value)),
+    let releases = context::runtime()?.block_on(async {
+        let state = State::load(&store, &root, View::Live, context.now()).await?;
+        verify_images(&store, state.releases()).await?;
+        Ok::<_, RepositoryError>(state.releases().len())
+    })?;
+    let place = &project.store.value;
+    match releases {
+        0 => Ok((Outcome::Skipped, format!("nothing is published in {place}"))),
+        1 => ok(format!("1 release in {place}, signed and current, and its image is there")),
+        _ => ok(format!(
+            "{releases} releases in {place}, signed and current, and their images are there"
+        )),
     }
 }
 

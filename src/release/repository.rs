@@ -4,6 +4,7 @@
 //! with expiry enforced; only file *numbers* are, and they can do no more than skip some.
 
 pub mod error;
+mod images;
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -26,6 +27,7 @@ pub use super::transport::View;
 use super::transport::{BASE, StoreTransport};
 use crate::hex;
 pub use error::RepositoryError;
+pub use images::verify_images;
 
 /// How far file numbers may run ahead of the live version: one for each publish that died, and
 /// nobody has that many. Beyond it somebody planted a number to use up ours.

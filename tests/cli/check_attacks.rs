@@ -164,3 +164,33 @@ fn a_signature_that_is_there_twice_exits_6() {
     });
     repository_is(&project, "failed", 6);
 }
+
+/// The path of an image in the store.
+fn image(project: &Project, version: &str) -> String {
+    let name = format!("thermostat-esp32c3-{version}.bin");
+    let targets = document(project, "2.targets");
+    let sha256 = targets["signed"]["targets"][&name]["hashes"]["sha256"].as_str().unwrap();
+    format!("dist/targets/{sha256}.{name}")
+}
+
+#[test]
+fn an_image_that_was_changed_in_the_store_exits_6() {
+    let project = project();
+    let image = image(&project, "1.0.0");
+    let bytes = fs::read(project.path(&image)).unwrap();
+    repository_is(&project.file(&image, material::tampered(bytes)), "failed", 6);
+}
+
+#[test]
+fn an_image_that_is_gone_exits_1() {
+    let project = project();
+    let path = image(&project, "1.1.0");
+    repository_is(&project.without(&path), "failed", 1);
+}
+
+#[test]
+fn metadata_that_is_gone_is_no_lie_and_exits_3() {
+    for name in ["2.snapshot", "2.targets"] {
+        repository_is(&project().without(&metadata(name)), "failed", 3);
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use tough::TransportErrorKind;
+
 use crate::error::{Exit, Explained, Location};
 use crate::release::keys::Role;
 use crate::release::rules::Refused;
@@ -23,6 +25,12 @@ pub enum RepositoryError {
     Untrusted(#[source] Box<tough::error::Error>),
     #[error("the release repository cannot be read")]
     Unreadable(#[source] Box<tough::error::Error>),
+    #[error("the release repository is not whole: `{0}` is missing")]
+    MetadataMissing(String),
+    #[error("`{0}` is listed by the metadata and missing in the store")]
+    ImageMissing(String),
+    #[error("`{path}` is not the file that was signed: its SHA-256 is {found}")]
+    ImageDamaged { path: String, found: String },
     #[error("what the metadata says about `{target}` cannot be understood")]
     Custom { target: String, source: serde_json::Error },
     #[error("`{file}` is numbered far above the live version, which is {live}")]
@@ -63,6 +71,7 @@ impl Explained for RepositoryError {
         match self {
             Self::RootFormat(_)
             | Self::Unreadable(_)
+            | Self::MetadataMissing(_)
             | Self::Custom { .. }
             | Self::Sign { .. }
             | Self::Encode { .. }
@@ -71,11 +80,12 @@ impl Explained for RepositoryError {
             | Self::RootExpired(_)
             | Self::Expired { .. }
             | Self::Untrusted(_)
+            | Self::ImageDamaged { .. }
             | Self::Jump { .. }
             | Self::UsedUp { .. }
             | Self::KeyNotInRoot { .. }
             | Self::Threshold { .. } => Exit::Trust,
-            Self::NotAscii { .. } => Exit::Rejected,
+            Self::ImageMissing(_) | Self::NotAscii { .. } => Exit::Rejected,
             Self::Refused(error) => error.exit(),
             Self::Store(error) => error.exit(),
         }
@@ -96,6 +106,12 @@ impl Explained for RepositoryError {
                 "compare `[release] store` in `esp-ota.toml` and `trust/root.json`: the store \
                  holds another repository, or somebody changed it"
                     .into(),
+            ),
+            Self::MetadataMissing(_) => Some(
+                "restore the store from a copy, or find out which publish was interrupted".into(),
+            ),
+            Self::ImageMissing(_) | Self::ImageDamaged { .. } => Some(
+                "put the file back: `cargo esp-ota publish` with the same image repairs it".into(),
             ),
             Self::Custom { .. } => {
                 Some("use the version of `cargo esp-ota` that published it, or a newer one".into())
@@ -126,6 +142,9 @@ impl Explained for RepositoryError {
             | Self::Expired { .. }
             | Self::Untrusted(_)
             | Self::Unreadable(_)
+            | Self::MetadataMissing(_)
+            | Self::ImageMissing(_)
+            | Self::ImageDamaged { .. }
             | Self::Custom { .. }
             | Self::Jump { .. }
             | Self::UsedUp { .. }
@@ -152,6 +171,11 @@ impl RepositoryError {
                 if source.source().is_some_and(|cause| cause.is::<StoreError>()) =>
             {
                 Self::Unreadable(Box::new(error))
+            }
+            tough::error::Error::Transport { ref source, .. }
+                if source.kind() == TransportErrorKind::FileNotFound =>
+            {
+                Self::MetadataMissing(source.url().to_owned())
             }
             // Its type is open-ended; whatever else stops a TUF client is a matter of trust.
             other => Self::Untrusted(Box::new(other)),
