@@ -98,9 +98,9 @@ impl<'a, F: NorFlash, S: Store> Agent<'a, F, S> {
             return Ok(());
         }
         let Some(mut pending) = history::pending(&mut self.store)? else { return Ok(()) };
-        if self.boot == Boot::Settled {
-            let (layout, running, sequence) = (&self.layout, self.running, pending.sequence);
-            let torn = trial::start_torn(&mut self.flash, layout, running, sequence)?;
+        let entries = trial::read(&mut self.flash, &self.layout)?;
+        if self.boot == Boot::Settled && self.is_running(&pending, &entries) {
+            let torn = trial::start_torn(&mut self.flash, &self.layout, self.running)?;
             self.boot = torn.map_or(Boot::Settled, Boot::Trial);
         }
         if let Boot::Trial(trial) = self.boot {
@@ -111,7 +111,6 @@ impl<'a, F: NorFlash, S: Store> Agent<'a, F, S> {
             }
             return Ok(());
         }
-        let entries = trial::read(&mut self.flash, &self.layout)?;
         match (self.is_running(&pending, &entries), self.boot) {
             // Confirmed, but the power went before that was written down here.
             (true, Boot::Settled) => self.close(&pending),

@@ -85,19 +85,19 @@ pub fn start<F: NorFlash>(
 }
 
 /// Arms a trial that [`start`] could not see: the entry of the running image has a blank label, as
-/// other tools leave it, but `sequence`, which is the number of *our* last install. So our write
-/// was torn, after its number and CRC and before its label and state.
+/// other tools leave it, but the image is the one of *our* last install. So a write of ours was
+/// torn: a program after its number and CRC and before its label and state, or an erase that took
+/// label and state of an entry that was given up, and left its number and CRC.
 ///
-/// Only the agent's memory knows that number, and it needs a heap: this comes a little later than
-/// [`start`], but before the radio.
+/// Only the agent's memory knows what was installed, and it needs a heap: the caller asks it a
+/// little later than [`start`], but before the radio.
 pub fn start_torn<F: NorFlash>(
     flash: &mut F,
     layout: &Layout,
     running: Running,
-    sequence: u32,
 ) -> Result<Option<Trial>, FlashError> {
     match own(&read(flash, layout)?, layout, running) {
-        Some((index, entry)) if entry.label == Label::Blank && entry.sequence == sequence => {
+        Some((index, entry)) if entry.label == Label::Blank => {
             arm(flash, layout, index, &entry).map(Some)
         }
         Some(_) | None => Ok(None),
