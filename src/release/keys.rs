@@ -107,6 +107,11 @@ impl SigningKey {
         Ok(Self(ed25519_dalek::SigningKey::from_bytes(&seed)))
     }
 
+    /// A key that anybody can make again, for repositories that nobody shall trust.
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(&seed))
+    }
+
     /// The public key as TUF metadata lists it.
     pub fn public(&self) -> Key {
         Key::Ed25519 {

@@ -56,8 +56,8 @@ pub struct Hardware {
     pub rollback: Rollback,
 }
 
-/// A device that outlives its power.
-#[derive(Debug)]
+/// A device that outlives its power. Clones share their flash.
+#[derive(Clone, Debug)]
 pub struct VirtualDevice {
     flash: FlashHandle,
     hardware: Hardware,

@@ -189,6 +189,11 @@ impl VirtualFlash {
         self.apply_wear();
     }
 
+    /// Mends the worn byte: the next erase makes it whole.
+    pub fn heal(&mut self) {
+        self.worn = self.worn.map(|(at, _)| (at, 0));
+    }
+
     /// Goes back to `start`, of which this chip is a copy that was recorded since: power on, no cut
     /// planned, nothing worn, nothing noted. Costs as much as what was written.
     pub fn rewind(&mut self, start: &Self) {

@@ -2,6 +2,7 @@
 
 pub mod bootloader;
 pub mod device;
+pub mod faults;
 pub mod flash;
 pub mod rehearsal;
 pub mod stand_in;

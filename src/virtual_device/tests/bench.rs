@@ -25,16 +25,16 @@ use crate::virtual_device::{Firmware, Hardware, StartFault, Started, VirtualDevi
 
 pub(super) use super::server::{Collector, Faults, Memory};
 
-pub(super) const NVS: Region = Region { start: 0x9000, len: 0x5000 };
-pub(super) const OTADATA: u32 = 0xe000;
+pub(in crate::virtual_device) const NVS: Region = Region { start: 0x9000, len: 0x5000 };
+pub(in crate::virtual_device) const OTADATA: u32 = 0xe000;
 pub(super) const SLOTS: [Region; 2] =
     [Region { start: 0x10000, len: 0x10000 }, Region { start: 0x20000, len: 0x10000 }];
 /// Chip revision v1.1.
 pub(super) const REVISION: u16 = 101;
-pub(super) const FLASH: usize = 0x30000;
+pub(in crate::virtual_device) const FLASH: usize = 0x30000;
 
 /// Two slots and `otadata`.
-pub(super) fn layout() -> Layout {
+pub(in crate::virtual_device) fn layout() -> Layout {
     let mut layout = Layout { otadata: OTADATA, ..Layout::default() };
     for (place, slot) in layout.slots.iter_mut().zip(SLOTS) {
         *place = Some(slot);
@@ -73,7 +73,7 @@ pub(super) fn image_for(chip: Chip, version: &str, len: usize) -> Vec<u8> {
     image
 }
 
-pub(super) fn image(version: &str) -> Vec<u8> {
+pub(in crate::virtual_device) fn image(version: &str) -> Vec<u8> {
     image_for(Chip::Esp32c3, version, 9000)
 }
 
@@ -157,7 +157,7 @@ fn read(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-pub(super) fn runtime() -> Runtime {
+pub(in crate::virtual_device) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 

@@ -18,3 +18,5 @@ mod resume;
 mod server;
 mod torn;
 mod trials;
+
+pub(in crate::virtual_device) use bench::{FLASH, NVS, OTADATA, image, layout, runtime};
