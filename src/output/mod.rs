@@ -227,7 +227,12 @@ impl Output {
 
     /// A progress bar for `total` bytes; silent where nobody would see it.
     pub fn progress(&self, label: &str, total: u64) -> Progress {
-        Progress::new(self.shows_progress, label, total)
+        Progress::new(self.shows_progress, progress::BYTES, label, total)
+    }
+
+    /// A progress bar for `total` things that are counted; silent where nobody would see it.
+    pub fn counter(&self, label: &str, total: u64) -> Progress {
+        Progress::new(self.shows_progress, progress::COUNT, label, total)
     }
 
     /// Renders a failure, the one way every command does, and gives its exit code.

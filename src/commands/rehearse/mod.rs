@@ -1,6 +1,7 @@
 //! `rehearse`: install what is published on a virtual device, from every release in the field.
 
 mod error;
+mod faults;
 mod report;
 mod scene;
 mod stage;
@@ -42,6 +43,8 @@ pub struct Rehearse {
     #[arg(long)]
     accept_agent_drift: bool,
     #[command(flatten)]
+    faults: faults::Options,
+    #[command(flatten)]
     project: Overrides,
 }
 
@@ -82,6 +85,9 @@ impl Rehearse {
         let runtime = context::runtime()?;
         let scene = Scene::gather(project, (is_public, self.connect), self.staged, now);
         let scene = runtime.block_on(scene)?;
+        if self.faults.faults {
+            return self.faults.run(context, &scene, self.accept_agent_drift);
+        }
         let starts = starts(&self.from, &scene)?;
         let mut reports = Vec::new();
         for start in starts {

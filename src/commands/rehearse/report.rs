@@ -26,7 +26,7 @@ pub(super) enum OwnAgent {
 }
 
 impl OwnAgent {
-    fn of(release: &Release) -> Self {
+    pub(super) fn of(release: &Release) -> Self {
         match &release.custom.agent {
             Some(digest) if *digest == agent::digest() => Self::Same,
             Some(_) => Self::Other,
