@@ -232,6 +232,21 @@ fn rejections_are_remembered_and_the_oldest_is_forgotten_first() {
 }
 
 #[test]
+fn a_trial_counts_once_although_the_power_goes_before_it_is_forgotten() {
+    let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+    for sequence in [2, 2, 2, 4, 4] {
+        let mut store = open(&flash);
+        let mut rejections = Rejections::load(&mut store).unwrap();
+        rejections.count(&mut store, &[7; 32], End::NoVerdict, sequence).unwrap();
+        assert!(!rejections.contains(&[7; 32]), "sequence {sequence}");
+    }
+    let mut store = open(&flash);
+    let mut rejections = Rejections::load(&mut store).unwrap();
+    rejections.count(&mut store, &[7; 32], End::NoVerdict, 6).unwrap();
+    assert!(rejections.contains(&[7; 32]));
+}
+
+#[test]
 fn a_pending_release_survives_a_restart() {
     let flash = FlashHandle::new(VirtualFlash::new(0x10000));
     assert_eq!(history::pending(&mut open(&flash)), Ok(None));
