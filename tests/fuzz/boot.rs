@@ -45,7 +45,8 @@ pub fn judge(bytes: &[u8]) {
         }
     }
 
-    let table = BootTable { layout, has_otadata: true, test: None };
+    let slot_rows = layout.slot_count();
+    let table = BootTable { layout, slot_rows, has_otadata: true, test: None };
     let start = bootloader::start(&table, &entries, rollback, is_bootable);
     let started = match start.target {
         Target::Factory => layout.factory,
