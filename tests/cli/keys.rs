@@ -91,8 +91,8 @@ fn half_a_set_of_keys_is_not_completed() {
         .stderr(
             "error: no signing key for the snapshot role: \
              `[ROOT]/configuration/esp-ota/keys/thermostat/snapshot.pem` does not exist\n  \
-             help: make the keys with `cargo esp-ota keys new`, or pass this one in \
-             `ESP_OTA_KEY_SNAPSHOT`\n",
+             help: bring it back from your copy, or pass it in `ESP_OTA_KEY_SNAPSHOT`: \
+             devices in the field trust no other\n",
         )
         .wrote_nothing();
 }

@@ -226,8 +226,8 @@ fn without_a_key_nothing_is_signed() {
         3,
         "error: no signing key for the targets role: \
          `[ROOT]/configuration/esp-ota/keys/thermostat/targets.pem` does not exist\n  \
-         help: make the keys with `cargo esp-ota keys new`, or pass this one in \
-         `ESP_OTA_KEY_TARGETS`\n",
+         help: bring it back from your copy, or pass it in `ESP_OTA_KEY_TARGETS`: \
+         devices in the field trust no other\n",
     );
 }
 

@@ -256,7 +256,7 @@ fn an_image_that_was_changed_is_a_matter_of_trust() {
     let project = published(&["1.0.0", "1.1.0"]);
     let file = target(&project, "1.1.0");
     fs::write(&file, material::tampered(fs::read(&file).unwrap())).unwrap();
-    let refused = "the device's agent refuses the release (`hash-mismatch-target`)";
+    let refused = "the device's agent does not take the release (`hash-mismatch-target`)";
     let cause = "the downloaded bytes are not the signed ones";
     fails(&project, "1.0.0", 6, refused, Some(cause));
     project
@@ -264,7 +264,7 @@ fn an_image_that_was_changed_is_a_matter_of_trust() {
         .exits(6)
         .stdout_is(|text| {
             text.contains(
-                "from no release: failed: the device's agent refuses the release \
+                "from no release: failed: the device's agent does not take the release \
                  (`hash-mismatch-target`)\n  \
                  caused by: the downloaded bytes are not the signed ones\n  \
                  help: every device refuses this too; ",
@@ -312,7 +312,7 @@ fn one_bad_start_does_not_hide_the_others() {
 fn a_release_whose_file_is_gone_cannot_be_installed() {
     let project = published(&["1.0.0", "1.1.0"]);
     fs::remove_file(target(&project, "1.1.0")).unwrap();
-    let message = "the device's agent refuses the release (`status-404`)";
+    let message = "the device's agent does not take the release (`status-404`)";
     fails(&project, "1.0.0", 1, message, Some("the server answered 404"));
 }
 
@@ -508,7 +508,7 @@ fn what_the_project_lacks_is_named() {
         .stdout("")
         .stderr(
             "error: the partition table has no writable `nvs` partition for the agent\n  \
-             help: add one of at least 0x3000 bytes\n",
+             help: add one of 0x5000 bytes or more\n",
         )
         .wrote_nothing();
     let small = "nvs, data, nvs, 0x9000, 0x5000\n\

@@ -104,7 +104,7 @@ fn a_server_under_another_root_is_refused() {
         .stdout("")
         .stderr(
             "error: the published releases cannot be read\n  \
-             caused by: the device's agent refuses the release (`untrusted-tls`)\n  \
+             caused by: the device's agent does not take the release (`untrusted-tls`)\n  \
              caused by: the server could not prove who it is: the server's certificate does not \
              lead to a pinned root\n  \
              help: serve it under a root that these devices pin: a new root reaches them with a \

@@ -51,7 +51,7 @@ impl Explained for RehearseError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::NoNvs => Some("add one of at least 0x3000 bytes".into()),
+            Self::NoNvs => Some("add one of 0x5000 bytes or more".into()),
             Self::NoUrl => {
                 Some("set `url = \"https://…\"` under `[release]` in `esp-ota.toml`".into())
             }

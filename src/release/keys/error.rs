@@ -71,7 +71,8 @@ impl Explained for KeyError {
                     .into(),
             ),
             Self::Missing { role, .. } => Some(format!(
-                "make the keys with `cargo esp-ota keys new`, or pass this one in `{}`",
+                "bring it back from your copy, or pass it in `{}`: devices in the field \
+                 trust no other",
                 role.variable()
             )),
             Self::Exists(path) => Some(format!(

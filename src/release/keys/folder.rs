@@ -214,12 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_exits_3_and_names_the_command_that_makes_it() {
+    fn a_missing_key_exits_3_and_names_the_variable_it_may_come_from() {
         let base = tempfile::tempdir().unwrap();
         let error = folder(base.path()).load_for_publish(&Supplied::default()).unwrap_err();
         assert!(matches!(error, KeyError::Missing { role: Role::Targets, .. }));
         assert_eq!(error.exit(), Exit::Project);
-        assert!(error.help().unwrap().contains("`cargo esp-ota keys new`"));
+        assert!(error.help().unwrap().contains("`ESP_OTA_KEY_TARGETS`"));
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub struct Case {
 
 /// A text that is no seed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the seed of a case")]
+#[error("`{0}` is not the seed of a case: copy one that `rehearse --faults` has named")]
 pub struct SeedError(pub String);
 
 impl fmt::Display for Place {

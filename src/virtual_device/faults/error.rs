@@ -73,9 +73,11 @@ impl Explained for FaultsError {
             }
             Self::Folder(_) => Some("set `TMPDIR` to a folder that can be written".into()),
             Self::Repository(_) | Self::Store(_) => None,
-            Self::Unreached { .. } => {
-                Some("seeds hold for the project and the version of the tool that gave them".into())
-            }
+            Self::Unreached { .. } => Some(
+                "take a seed that `cargo esp-ota rehearse --faults` names for this project: it \
+                     holds for one project and one version of the tool"
+                    .into(),
+            ),
         }
     }
 }

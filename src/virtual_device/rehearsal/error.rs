@@ -19,7 +19,7 @@ use crate::virtual_device::tls_transport::TransportSetupError;
 #[derive(Debug, thiserror::Error)]
 pub enum RehearsalError {
     /// The agent refused the repository or the image.
-    #[error("the device's agent refuses the release (`{}`)", .0.error.code())]
+    #[error("the device's agent does not take the release (`{}`)", .0.error.code())]
     Refused(#[source] AgentFailure),
     /// The agent found nothing to install.
     #[error(
