@@ -93,7 +93,7 @@ fn a_seed_is_replayed_with_every_step() {
         .exits(0)
         .stdout_is(|text| {
             text.contains("hash-mismatch-target")
-                && text.contains("agent: polls: Installed")
+                && text.contains("agent: polls: a release was installed")
                 && text.ends_with("survived\n")
         })
         .stderr("");
@@ -108,13 +108,13 @@ fn a_seed_is_replayed_with_every_step() {
 #[test]
 fn a_seed_of_nothing_is_a_usage_error() {
     let project = published(&["1.1.0"]);
-    project
-        .run(["rehearse", "--faults", "--seed", "first/rollback/factory/good/power:99999:before"])
-        .exits(2)
-        .stderr_is(|text| {
-            text.contains("which this project's update never reaches")
-                || text.contains("never reaches")
-        });
+    for fault in ["power:99999:before", "worn:4294967295", "network:image:corrupted:99999999"] {
+        let seed = format!("first/rollback/factory/good/{fault}");
+        project
+            .run(["rehearse", "--faults", "--seed", &seed])
+            .exits(2)
+            .stderr_is(|text| text.contains("a fault that this project's update never meets"));
+    }
     project
         .run(["rehearse", "--faults", "--seed", "first"])
         .exits(2)
@@ -123,9 +123,14 @@ fn a_seed_of_nothing_is_a_usage_error() {
         &["rehearse", "--seed", "first/rollback/factory/good/none"][..],
         &["rehearse", "--cases", "5"],
         &["rehearse", "--faults", "--from", "none"],
+        &["rehearse", "--faults", "--cases", "0"],
+        &["rehearse", "--faults", "--jobs", "0"],
+        &["rehearse", "--faults", "--jobs", "257"],
     ] {
         let ran = project.run(arguments.iter().copied()).exits(2);
-        ran.stdout("").stderr_is(|text| text.contains("--faults"));
+        ran.stdout("").stderr_is(|text| {
+            text.contains("--faults") || text.contains("--cases") || text.contains("--jobs")
+        });
     }
 }
 

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Instant;
 
+use clap::value_parser;
 use semver::Version;
 use serde::Serialize;
 
@@ -21,6 +22,8 @@ use crate::virtual_device::faults::summary;
 use crate::virtual_device::faults::{Case, Plan, Project, Subject, Summary, replay, run};
 use crate::virtual_device::rehearsal;
 
+/// Threads at most: more than this many cores are rare, and every thread has a device of its own.
+const MOST_JOBS: i64 = 256;
 /// Lost cases that people see; programs get more.
 const MOST_SHOWN: usize = 10;
 
@@ -33,12 +36,13 @@ pub(super) struct Options {
     /// Replay this one case of `--faults` and print its trace
     #[arg(long, value_name = "SEED", requires = "faults")]
     seed: Option<Case>,
-    /// Cases at most; what is beyond is sampled evenly
+    /// About how many cases at most: what is beyond is sampled evenly, and no kind of fault is left
+    /// out
     #[arg(long, value_name = "NUMBER", requires = "faults", default_value_t = MOST_CASES)]
-    cases: usize,
+    cases: NonZeroUsize,
     /// Threads [default: one for each core]
-    #[arg(long, value_name = "NUMBER", requires = "faults")]
-    jobs: Option<NonZeroUsize>,
+    #[arg(long, value_name = "NUMBER", requires = "faults", value_parser = value_parser!(u16).range(1..=MOST_JOBS))]
+    jobs: Option<u16>,
 }
 
 /// One of the three images.
@@ -100,9 +104,9 @@ impl Options {
 
         let began = Instant::now();
         context.output.status("running each update once without a fault");
-        let jobs = self.jobs.or_else(|| thread::available_parallelism().ok());
-        let jobs = jobs.map_or(1, NonZeroUsize::get);
-        let plan = Plan::make(&subject, self.cases, jobs)?;
+        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let jobs = self.jobs.map_or_else(cores, usize::from);
+        let plan = Plan::make(&subject, self.cases.get(), jobs)?;
         let total = u64::try_from(plan.len()).unwrap_or(u64::MAX);
         let bar = context.output.counter("cases", total);
         let progress = |done| bar.at(u64::try_from(done).unwrap_or(u64::MAX));

@@ -42,8 +42,8 @@ pub enum FaultsError {
         /// What stands in the way.
         reason: String,
     },
-    /// The cut of a seed is never reached.
-    #[error("`{seed}` plans a power cut that this project's update never reaches")]
+    /// The fault of a seed is never reached.
+    #[error("`{seed}` plans a fault that this project's update never meets")]
     Unreached {
         /// The case.
         seed: String,

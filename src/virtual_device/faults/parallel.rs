@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// What `work` makes of each item, in the order of the items.
+/// What `work` makes of each item, in the order of the items, on no more threads than items.
 pub(super) fn map<T: Sync, R: Send>(
     items: &[T],
     workers: usize,
@@ -20,7 +20,8 @@ pub(super) fn map<T: Sync, R: Send>(
     };
     let mut made = Vec::new();
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers.max(1)).map(|_| scope.spawn(run)).collect();
+        let workers = workers.clamp(1, items.len().max(1));
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(run)).collect();
         for worker in workers {
             match worker.join() {
                 Ok(part) => made.extend(part),
@@ -39,7 +40,7 @@ mod tests {
     #[test]
     fn results_come_in_the_order_of_the_items_from_any_number_of_workers() {
         let items: Vec<usize> = (0..100).collect();
-        for workers in [0, 1, 2, 7] {
+        for workers in [0, 1, 2, 7, usize::MAX] {
             let made = map(&items, workers, |index, item| index + item);
             assert_eq!(made, items.iter().map(|item| item * 2).collect::<Vec<_>>(), "{workers}");
         }

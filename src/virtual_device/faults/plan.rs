@@ -3,6 +3,8 @@
 //! Where there are more cases than asked for, each family is thinned out evenly, and the plan says
 //! so. What is cut most densely is what decides over a device: the entries of `otadata`.
 
+use std::num::NonZeroUsize;
+
 use serde::Serialize;
 
 use super::board::{AsShipped, Board};
@@ -17,7 +19,7 @@ use crate::virtual_device::tear::Noise;
 
 /// Cases that a run has at most, unless it is told otherwise: enough to meet every operation of a
 /// small image, and minutes on a laptop.
-pub const MOST_CASES: usize = 100_000;
+pub const MOST_CASES: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 /// First cuts that get a second one, for each place and app.
 const MOST_FIRST_CUTS: usize = 24;
 /// Apps whose first cuts get a second one.

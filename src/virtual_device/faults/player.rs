@@ -8,7 +8,7 @@ use super::invariant::{Broken, Invariant};
 use super::network::Network;
 use super::start::Start;
 use super::subject::{Image, Subject};
-use crate::agent::agent::{Error, Outcome};
+use crate::agent::agent::{Error, Event, Outcome};
 use crate::agent::layout::{Region, Running};
 use crate::agent::otadata::{self, ENTRY, Entry, SECTOR};
 use crate::agent::trial::Boot;
@@ -148,7 +148,8 @@ impl<'a, B: Board> Player<'a, B> {
         self.look_at_operations("agent")?;
         self.say(|| format!("agent: {} runs, {}", booted.version, standing(boot)));
         // The template prints errors and goes on; a cut is one that it does not survive.
-        let looked = agent.look_back(&mut |event| self.say(|| format!("agent: {event:?}")));
+        let looked =
+            agent.look_back(&mut |event| self.say(|| format!("agent: {}", happened(&event))));
         self.survived(looked)?;
         self.look_at_operations("agent")?;
         let boot = agent.boot();
@@ -200,7 +201,7 @@ impl<'a, B: Board> Player<'a, B> {
         }
         self.look_at_operations("agent")?;
         self.say(|| match polled {
-            Ok(outcome) => format!("agent: polls: {outcome:?}"),
+            Ok(outcome) => format!("agent: polls: {}", came_to(outcome)),
             Err(error) => format!("agent: polls: {error} (`{}`)", error.code()),
         });
         self.keeps_entry(own, booted.running)?;
@@ -316,6 +317,24 @@ impl<'a, B: Board> Player<'a, B> {
             }
         }
         Ok(())
+    }
+}
+
+fn happened(event: &Event) -> String {
+    match event {
+        Event::FellBack { version } => format!("{version} was tried and did not stay"),
+        Event::Verified { root, .. } => format!("metadata verified, root {root}"),
+        Event::Found { version, len } => format!("{version} is newer, {len} bytes"),
+        Event::Progress { received } => format!("{received} bytes"),
+        Event::Installed { version, slot } => format!("{version} is in ota_{slot}"),
+    }
+}
+
+fn came_to(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::UpToDate => "nothing newer for this device",
+        Outcome::Waiting => "a pause after a trial that came to nothing",
+        Outcome::Installed => "a release was installed",
     }
 }
 

@@ -62,7 +62,7 @@ fn failure(case: &Case, verdict: Verdict) -> Option<Failure> {
         Verdict::Survived => return None,
         Verdict::Lost(broken) => (broken.invariant, broken.detail),
         Verdict::Unreached => {
-            let detail = "the planned cut is not reached: the update is not the same every time";
+            let detail = "the planned fault is not reached: the update is not the same every time";
             (Invariant::Completes, detail.into())
         }
     };

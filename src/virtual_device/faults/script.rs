@@ -3,7 +3,7 @@
 use super::board::Board;
 use super::case::{App, Case, Fault};
 use super::invariant::{Broken, Invariant};
-use super::network::{Network, NetworkFault};
+use super::network::{File, Lie, Network, NetworkFault};
 use super::player::{Player, Session, Stop};
 use crate::agent::trial::Boot;
 use crate::virtual_device::flash::{Cut, VirtualFlash};
@@ -23,7 +23,7 @@ pub(super) enum Verdict {
     Survived,
     /// A rule is broken.
     Lost(Broken),
-    /// The planned cut was never reached: the seed is not of this project.
+    /// The planned fault was never reached: the seed is not of this project.
     Unreached,
 }
 
@@ -40,6 +40,9 @@ impl<B: Board> Player<'_, B> {
 
     fn stage(&mut self, case: &Case) -> Result<Verdict, Stop> {
         let app = case.app;
+        if !self.is_within_its_file(case.fault) {
+            return Ok(Verdict::Unreached);
+        }
         match case.fault {
             Fault::None => self.update(app)?,
             Fault::Power(first, second) => {
@@ -70,6 +73,19 @@ impl<B: Board> Player<'_, B> {
             }
         }
         Ok(Verdict::Survived)
+    }
+
+    /// Whether a fault at a byte of a file is before its end.
+    fn is_within_its_file(&self, fault: Fault) -> bool {
+        let (file, at) = match fault {
+            Fault::Network(NetworkFault {
+                file,
+                lie: Lie::Truncated(at) | Lie::Corrupted(at) | Lie::Stalled(at),
+            }) => (file, at),
+            Fault::Worn(at) => (File::Image, at),
+            Fault::None | Fault::Power(..) | Fault::Network(_) => return true,
+        };
+        self.subject.file(file).is_some_and(|length| at < length)
     }
 
     fn operations(&self) -> u64 {

@@ -60,7 +60,8 @@ fn a_large_run_is_bounded_and_says_what_it_left_out() {
     assert_eq!((words.cases, image.cases), (200, plan.len() - 200));
     assert!(words.possible > 2000, "{words:?}");
     assert!(image.possible <= 160 && image.cases == image.possible, "{image:?}");
-    let all = Plan::on(&subject, &board::AsShipped, &places, &families, MOST_CASES, 1).unwrap();
+    let all =
+        Plan::on(&subject, &board::AsShipped, &places, &families, MOST_CASES.get(), 1).unwrap();
     assert!(all.sampled.iter().all(|family| family.cases == family.possible));
 }
 
@@ -74,7 +75,8 @@ fn a_seed_tells_every_step_and_is_the_same_every_time() {
     let whole = seed("later/no-rollback/no-factory/good/none");
     let families = [family::Family::Otadata];
     let places = [whole.place];
-    let plan = Plan::on(&subject, &board::AsShipped, &places, &families, MOST_CASES, 1).unwrap();
+    let plan =
+        Plan::on(&subject, &board::AsShipped, &places, &families, MOST_CASES.get(), 1).unwrap();
     // The first operation on otadata is the erase before the switch.
     let is_torn = |case: &&Case| case.to_string().contains(":inside:") && case.app == whole.app;
     let case = *plan.cases.iter().map(|(case, _, _)| case).find(is_torn).unwrap();
