@@ -4,7 +4,7 @@
 //! a device can stand, an update is run once without a fault and its flash operations are noted
 //! ([`plan`]). Then each of them is cut off before, inside and after it, and the device has to live
 //! on ([`player`]): what "live on" means is in [`invariant`]. Cases are independent, deterministic
-//! and run on all cores ([`run`]).
+//! and run on all cores ([`run()`]).
 
 mod board;
 mod candidates;

@@ -190,13 +190,19 @@ impl<'a, B: Board> Player<'a, B> {
         }
 
         let own = self.own_entry(booted.running);
+        let mut installed = None;
+        let mut on = |event| {
+            if let Event::Installed { version, .. } = event {
+                installed = Some(version);
+            }
+        };
         let mut polled = Ok(Outcome::Waiting);
         for _ in 0..MOST_POLLS {
             if polled != Ok(Outcome::Waiting) {
                 break;
             }
             // A server in memory never lets one wait.
-            let poll = agent.poll(network, None, &mut |_| {}).now_or_never();
+            let poll = agent.poll(network, None, &mut on).now_or_never();
             polled = poll.unwrap_or(Err(Error::Store));
         }
         self.look_at_operations("agent")?;
@@ -211,7 +217,7 @@ impl<'a, B: Board> Player<'a, B> {
         let delivered = agent.deliver(network).now_or_never();
         self.survived(delivered.map_or(Err(Error::Store), |delivered| delivered.map(drop)))?;
         if polled == Ok(Outcome::Installed) {
-            self.selects_a_published_image()?;
+            self.selects_what_was_signed(installed)?;
         }
         let boot = agent.boot();
         ended(Some(boot), Some(polled))
@@ -279,8 +285,9 @@ impl<'a, B: Board> Player<'a, B> {
         Err(broken(Invariant::RunningIntact, detail))
     }
 
-    /// After an install: the selected slot holds an image that was published.
-    fn selects_a_published_image(&self) -> Result<(), Stop> {
+    /// After an install: the selected slot holds the image of the version that the signed metadata
+    /// had announced.
+    fn selects_what_was_signed(&self, installed: Option<String>) -> Result<(), Stop> {
         let entries = self.entries();
         let count = self.start.hardware.table.layout.slot_count();
         let entry = otadata::active(&entries).and_then(|index| entries.get(index));
@@ -288,10 +295,11 @@ impl<'a, B: Board> Player<'a, B> {
         let slot = slot.ok_or_else(|| {
             broken(Invariant::OnlyPublished, "after an install no entry selects a slot")
         })?;
-        let published = [self.subject.release(), self.subject.previous()];
-        let found = published.map(|image| self.is_intact(slot, image, Invariant::OnlyPublished));
-        let [release, previous] = found;
-        release.or(previous)
+        let version = installed.and_then(|version| Version::parse(&version).ok());
+        let image = version.and_then(|version| self.subject.image(&version)).ok_or_else(|| {
+            broken(Invariant::OnlyPublished, "what was installed was never published")
+        })?;
+        self.is_intact(slot, image, Invariant::OnlyPublished)
     }
 
     /// Checks the operations since the last look, and tells of them.

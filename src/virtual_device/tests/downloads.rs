@@ -51,6 +51,14 @@ fn a_broken_connection_is_picked_up_where_it_broke() {
 }
 
 #[test]
+fn a_weak_etag_is_not_sent_back_and_the_download_resumes_all_the_same() {
+    let faults = Faults { drops_after: Some(4000), is_weak: true, ..Faults::default() };
+    let (ran, asked) = poll(&repository(), faults);
+    assert_eq!(ran.polled, Some(Ok(Outcome::Installed)));
+    assert_eq!(asked, [0, 4000, 8000]);
+}
+
+#[test]
 fn a_server_that_cannot_resume_is_read_from_the_start() {
     let faults = Faults { drops_after: Some(4000), ignores_ranges: true, ..Faults::default() };
     let (ran, asked) = poll(&repository(), faults);

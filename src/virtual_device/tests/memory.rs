@@ -263,3 +263,53 @@ fn a_pending_release_survives_a_restart() {
     history::clear_pending(&mut open(&flash)).unwrap();
     assert_eq!(history::pending(&mut open(&flash)), Ok(None));
 }
+
+/// ESP-IDF encrypts the entries of an NVS, and neither headers nor maps.
+#[test]
+fn an_encrypted_partition_is_refused_and_left_as_it_is() {
+    let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+    let mut store = open(&flash);
+    for round in 0..60u8 {
+        store.set("rejected", &vec![round; 33 * 8]).unwrap();
+    }
+    let mut bytes = flash.with(|flash| flash.contents().to_vec());
+    let start = usize::try_from(NVS.start).unwrap();
+    for page in bytes[start..start + usize::try_from(NVS.len).unwrap()].chunks_mut(0x1000) {
+        for (byte, noise) in page[64..].iter_mut().zip((1u8..=251).cycle()) {
+            *byte ^= noise;
+        }
+    }
+    let flash = FlashHandle::new(VirtualFlash::with_contents(bytes.clone()));
+    assert!(NvsStore::open(flash.clone(), NVS).is_err());
+    assert_eq!(flash.with(|flash| (flash.operations(), flash.contents() == bytes)), (0, true));
+}
+
+/// The image on trial writes these values, and after a fall-back an older agent reads them.
+#[test]
+fn what_a_later_agent_appends_does_not_hide_what_this_one_knows() {
+    let flash = FlashHandle::new(VirtualFlash::new(0x10000));
+    let mut store = open(&flash);
+    let mut rejected = vec![3, 21, 9, 0, 0, 0];
+    for release in [7u8, 8] {
+        rejected.extend([release; 16]);
+        rejected.extend([0xff, 0, 0, 0xaa, 0xbb]);
+    }
+    store.set("rejected", &rejected).unwrap();
+    let read = Rejections::load(&mut store).unwrap();
+    assert!(read.contains(&[7; 32]) && read.contains(&[8; 32]) && !read.contains(&[9; 32]));
+
+    let pending = Pending {
+        sha256: [7; 32],
+        sequence: 3,
+        slot: 1,
+        version: "2.0.0".into(),
+        from: "1.0.0".into(),
+        notes: history::Notes::default(),
+    };
+    history::set_pending(&mut store, &pending).unwrap();
+    let mut later = get(&mut store, "pending").unwrap();
+    later[0] = 2;
+    later.extend([0xcc; 20]);
+    store.set("pending", &later).unwrap();
+    assert_eq!(history::pending(&mut store), Ok(Some(pending)));
+}

@@ -35,8 +35,15 @@ fn main() -> ! {
     let board = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
     let flash = Flash::new(board.FLASH);
     let mut watchdog = Watchdog::armed(board.RTC_TIMER);
-    let mut agent = start(&flash).unwrap_or_else(|fault| platform::stop(&fault));
-    judge(&mut agent, &mut watchdog);
+    match start(&flash) {
+        Ok(mut agent) => judge(&mut agent, &mut watchdog),
+        // No trial is armed, so there is nothing to fall back to by a reset: your firmware runs on,
+        // and cannot update itself.
+        Err(fault) => {
+            println!("updates: {fault}: none until that is mended");
+            watchdog.disarm();
+        }
+    }
 
     loop {
         // Your firmware goes here.
@@ -49,13 +56,20 @@ type Updates<'a> = Agent<'a, &'a Flash, NvsStore<&'a Flash>>;
 /// Finds out what this boot is, before heap, radio and all that could fail: from here on any reset
 /// of an image on trial brings the previous one back.
 fn start<'a>(mut flash: &'a Flash) -> Result<Updates<'a>, Fault> {
-    let Partitions { layout, nvs, running } = platform::partitions(flash)?;
-    let has_flash_encryption = platform::has_flash_encryption();
-    // Encrypted otadata cannot be read in plain: then the bootloader alone decides.
-    let boot = match has_flash_encryption {
-        true => Boot::Settled,
-        false => trial::start(&mut flash, &layout, running)?,
-    };
+    if platform::has_flash_encryption() {
+        return Err(Fault::Encrypted);
+    }
+    let partitions = platform::partitions(flash)?;
+    let boot = trial::start(&mut flash, &partitions.layout, partitions.running)?;
+    open(flash, partitions, boot).map_err(|fault| match boot {
+        Boot::Trial(_) => platform::stop(&fault),
+        Boot::Settled | Boot::LastResort => fault,
+    })
+}
+
+/// Opens the agent's memory.
+fn open(flash: &Flash, partitions: Partitions, boot: Boot) -> Result<Updates<'_>, Fault> {
+    let Partitions { layout, nvs, running } = partitions;
     let (version, slot) = (env!("CARGO_PKG_VERSION"), platform::slot_name(running));
     println!("{} {version} runs from {slot}", ota_config::PRODUCT);
     println!(
@@ -66,7 +80,7 @@ fn start<'a>(mut flash: &'a Flash) -> Result<Updates<'a>, Fault> {
     );
 
     esp_alloc::heap_allocator!(size: 96 * 1024);
-    let store = NvsStore::open(flash, nvs)?;
+    let store = NvsStore::open(flash, nvs.ok_or(Fault::Missing("nvs"))?)?;
     let identity = Identity {
         product: ota_config::PRODUCT.into(),
         channel: ota_config::CHANNEL.into(),
@@ -83,7 +97,7 @@ fn start<'a>(mut flash: &'a Flash) -> Result<Updates<'a>, Fault> {
         build_time: platform::BUILD_TIME,
         agent: option_env!("ESP_OTA_AGENT"), // `cargo esp-ota build` says so
         caps: Caps::default(),
-        has_flash_encryption,
+        has_flash_encryption: false,
     };
     Ok(Agent::new(flash, store, layout, running, boot, settings))
 }

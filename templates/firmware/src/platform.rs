@@ -73,7 +73,7 @@ impl NorFlash for &Flash {
 /// What the partition table on the chip says, and where in it this image runs.
 pub struct Partitions {
     pub layout: Layout,
-    pub nvs: Region,
+    pub nvs: Option<Region>,
     pub running: Running,
 }
 
@@ -101,7 +101,7 @@ pub fn partitions(flash: &Flash) -> Result<Partitions, Fault> {
     layout.otadata = otadata.ok_or(Fault::Missing("otadata"))?;
     Ok(Partitions {
         layout,
-        nvs: nvs.ok_or(Fault::Missing("nvs"))?,
+        nvs,
         running: table.booted_partition()?.and_then(running).ok_or(Fault::Lost)?,
     })
 }
@@ -205,6 +205,9 @@ pub enum Fault {
     Missing(&'static str),
     /// This image runs from a place that is no slot.
     Lost,
+    /// Flash encryption is on. What the agent writes in plain the chip would read as noise, and
+    /// what an encrypted `nvs` holds the agent would take for damage.
+    Encrypted,
     /// `otadata` could not be read or written.
     Otadata,
     /// The `nvs` partition could not be opened.
@@ -219,6 +222,7 @@ impl fmt::Display for Fault {
             Self::Table(error) => write!(f, "the partition table cannot be read: {error}"),
             Self::Missing(name) => write!(f, "the partition table has no `{name}`"),
             Self::Lost => write!(f, "this image runs from no slot of the partition table"),
+            Self::Encrypted => write!(f, "flash encryption is on, which this agent cannot write"),
             Self::Otadata => write!(f, "`otadata` cannot be read or written"),
             Self::Store => write!(f, "the `nvs` partition cannot be opened"),
             Self::Version(error) => write!(f, "the version is not semver: {error}"),

@@ -91,10 +91,10 @@ fn a_seed_tells_every_step_and_is_the_same_every_time() {
         "agent erases 4096 bytes of otadata at 0xe000",
         "agent programs 32 bytes of nvs",
         "agent erases ota_0 from 0x10000",
-        "agent: polls: Installed",
+        "agent: polls: a release was installed",
         "agent: 1.1.0 runs, on trial",
         "app: confirms",
-        "agent: polls: UpToDate",
+        "agent: polls: nothing newer",
     ] {
         assert!(trace.contains(part), "no `{part}` in\n{trace}");
     }

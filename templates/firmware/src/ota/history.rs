@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 use super::ports::{Store, StoreError};
 
 const KEY: &str = "pending";
-/// First byte of the stored value, so that a later agent can tell its own layout.
+/// First byte of the stored value. The image on trial writes it, and after a fall-back an *older*
+/// agent has to read it: a later layout may only append, within twice [`LONGEST`].
 const LAYOUT: u8 = 1;
-/// Layout, SHA-256, sequence, slot, notes, length of the version.
-const HEAD: usize = 1 + 32 + 4 + 1 + 1 + 1;
+/// Layout, SHA-256, sequence, slot, notes, lengths of the two versions.
+const HEAD: usize = 1 + 32 + 4 + 1 + 1 + 2;
 /// Bytes of a version that are kept: what fits the field of the app descriptor beside its zero.
 pub(super) const LONGEST_VERSION: usize = 31;
 const LONGEST: usize = HEAD + 2 * LONGEST_VERSION;
@@ -62,7 +63,7 @@ pub enum Network {
     Untrusted,
 }
 
-/// The release that waits for its confirmation. A value of another layout counts as none.
+/// The release that waits for its confirmation.
 pub fn pending<S: Store>(store: &mut S) -> Result<Option<Pending>, StoreError> {
     // Room for the values of a later agent, which are then not understood.
     let mut buf = [0; 2 * LONGEST];
@@ -90,6 +91,7 @@ fn encode(pending: &Pending) -> Vec<u8> {
     record.push(u8::try_from(pending.slot).unwrap_or(u8::MAX));
     record.push(pending.notes.byte());
     record.push(u8::try_from(version.len()).unwrap_or(0));
+    record.push(u8::try_from(from.len()).unwrap_or(0));
     record.extend_from_slice(version.as_bytes());
     record.extend_from_slice(from.as_bytes());
     record
@@ -99,10 +101,11 @@ fn decode(record: &[u8]) -> Option<Pending> {
     let (layout, rest) = record.split_first()?;
     let (sha256, rest) = rest.split_first_chunk()?;
     let (sequence, rest) = rest.split_first_chunk()?;
-    let ([slot, notes, len], rest) = rest.split_first_chunk()?;
-    let (version, from) = rest.split_at_checked(usize::from(*len))?;
+    let ([slot, notes, version, from], rest) = rest.split_first_chunk()?;
+    let (version, rest) = rest.split_at_checked(usize::from(*version))?;
+    let from = rest.get(..usize::from(*from))?;
     let text = |bytes| core::str::from_utf8(bytes).ok().map(String::from);
-    (*layout == LAYOUT).then_some(Pending {
+    (*layout >= LAYOUT).then_some(Pending {
         sha256: *sha256,
         sequence: u32::from_le_bytes(*sequence),
         slot: u32::from(*slot),

@@ -71,6 +71,28 @@ impl Header {
     }
 }
 
+/// Whether any entry in use can be read, where there are some. In an encrypted NVS none can: headers
+/// and maps are plain there, entries are not. Repair and esp-nvs would take them all for torn, and
+/// erase what is somebody else's.
+pub(super) fn is_readable<F: NorFlash>(flash: &mut F, partition: Region) -> Result<bool, F::Error> {
+    let mut unreadable = 0u32;
+    let pages = partition.len.checked_div(PAGE).unwrap_or(0);
+    for page in 0..pages {
+        let start = partition.start.saturating_add(page.saturating_mul(PAGE));
+        if Header::decode(&read(flash, start)?).is_none() {
+            continue;
+        }
+        let mut entries = Entries::of(flash, start)?;
+        if entries.next(flash)?.is_some() {
+            return Ok(true);
+        }
+        let unread = (0..ENTRIES).filter(|index| entries.is_written(*index)).count();
+        unreadable = unreadable.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
+    }
+    // A single one may be the first that was ever written, torn by a power cut.
+    Ok(unreadable < 2)
+}
+
 /// Erases what no longer is a page in use, and begins the copy of a page that is about to be freed
 /// where it was not begun. A partition without a trace of a cut is only read.
 pub(super) fn repair<F: NorFlash>(flash: &mut F, partition: Region) -> Result<(), F::Error> {

@@ -26,7 +26,14 @@ impl<F: NorFlash> core::fmt::Debug for NvsStore<F> {
 
 impl<F: NorFlash> NvsStore<F> {
     /// Opens the partition, and repairs what a power cut left there.
+    ///
+    /// # Errors
+    ///
+    /// Where flash fails, and for an encrypted NVS, of which nothing is written or erased.
     pub fn open(mut flash: F, partition: Region) -> Result<Self, StoreError> {
+        if !nvs_repair::is_readable(&mut flash, partition).map_err(|_| StoreError)? {
+            return Err(StoreError);
+        }
         nvs_repair::repair(&mut flash, partition).map_err(|_| StoreError)?;
         let start = usize::try_from(partition.start).map_err(|_| StoreError)?;
         let len = usize::try_from(partition.len).map_err(|_| StoreError)?;

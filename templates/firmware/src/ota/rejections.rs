@@ -31,13 +31,17 @@ const FOR_GOOD: u8 = 0xff;
 /// Releases remembered; the oldest is forgotten first. Each costs 19 bytes of a small partition.
 const MOST_REMEMBERED: usize = 16;
 const KEY: &str = "rejected";
-/// First byte of the stored value, so that a later agent can tell its own layout.
+/// First byte of the stored value. The image on trial writes it when it rejects itself, and after
+/// the fall-back an *older* agent has to read it: a later layout may only append, to the value and
+/// to each record, within the buffer of [`Rejections::load`].
 const LAYOUT: u8 = 2;
 /// How much of the SHA-256 is kept: enough to tell releases apart that are all signed.
 const NAME: usize = 16;
-/// Layout, sequence number.
-const HEAD: usize = 1 + 4;
+/// Layout, bytes of a record, sequence number.
+const HEAD: usize = 1 + 1 + 4;
 const RECORD: usize = NAME + 3;
+/// [`RECORD`], as it is stored.
+const SIZE: u8 = 19;
 
 /// How a trial ended that came to no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,20 +73,22 @@ struct Record {
 }
 
 impl Rejections {
-    /// Reads them from the store. A value of another layout, and bytes that are no whole record,
+    /// Reads them from the store. A value of an older layout, and bytes that are no whole record,
     /// are left out.
     pub fn load<S: Store>(store: &mut S) -> Result<Self, StoreError> {
-        // Room for what an older agent has stored, which is then not understood.
-        let mut buf = [0; 33 * MOST_REMEMBERED];
+        // Room for what other agents have stored.
+        let mut buf = [0; HEAD + 2 * RECORD * MOST_REMEMBERED];
         let len = store.get(KEY, &mut buf)?.unwrap_or(0);
         let head = buf.get(..len).and_then(<[u8]>::split_first_chunk::<HEAD>);
-        let Some(([LAYOUT, counted @ ..], rest)) = head else { return Ok(Self::default()) };
-        let read = |record: &[u8; RECORD]| {
+        let head = head.filter(|([layout, ..], _)| *layout >= LAYOUT);
+        let Some(([_, size, counted @ ..], rest)) = head else { return Ok(Self::default()) };
+        let size = usize::from(*size).max(RECORD);
+        let read = |record: &[u8]| {
             let (name, rest) = record.split_first_chunk()?;
             let [trials, outages, pause] = *rest.first_chunk()?;
             Some(Record { name: *name, trials, outages, pause })
         };
-        let records = rest.as_chunks::<RECORD>().0.iter().filter_map(read).collect();
+        let records = rest.chunks_exact(size).filter_map(read).collect();
         Ok(Self { records, counted: u32::from_le_bytes(*counted) })
     }
 
@@ -176,7 +182,7 @@ impl Rejections {
 
     fn save<S: Store>(&self, store: &mut S) -> Result<(), StoreError> {
         let mut value = Vec::with_capacity(HEAD + RECORD * MOST_REMEMBERED);
-        value.push(LAYOUT);
+        value.extend_from_slice(&[LAYOUT, SIZE]);
         value.extend_from_slice(&self.counted.to_le_bytes());
         for record in &self.records {
             value.extend_from_slice(&record.name);
