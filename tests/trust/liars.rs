@@ -4,29 +4,24 @@
 use std::time::Duration;
 
 use cargo_esp_ota::agent::agent::Outcome;
-use cargo_esp_ota::agent::clock::unix_seconds;
-use cargo_esp_ota::agent::layout::{Layout, Region};
 use cargo_esp_ota::agent::reports::What;
 use cargo_esp_ota::chip::Chip;
-use cargo_esp_ota::virtual_device::bootloader::{BootTable, Rollback, Target};
-use cargo_esp_ota::virtual_device::flash::{FlashHandle, VirtualFlash};
+use cargo_esp_ota::virtual_device::VirtualDevice;
+use cargo_esp_ota::virtual_device::bootloader::Target;
 use cargo_esp_ota::virtual_device::stand_in;
 use cargo_esp_ota::virtual_device::tls_transport::{Options, TlsTransport};
-use cargo_esp_ota::virtual_device::{Firmware, Hardware, VirtualDevice};
 use serde_json::{Value as Json, json};
 
 use crate::device::BUILT;
 use crate::door::Door;
+use crate::flashed::device;
+use crate::image::image;
 use crate::repository::{Repository, TARGET};
 use crate::rude_server::{Answer, RudeServer, Script, ok, status};
 
-const FLASH: usize = 0x30000;
-const NVS: Region = Region { start: 0x9000, len: 0x5000 };
-const CHIP: Chip = Chip::Esp32c3;
-
 /// The release that everybody lies about.
 fn release() -> Vec<u8> {
-    stand_in::image(CHIP)
+    image("1.1.0")
 }
 
 /// A repository whose only target is this image, described in this way.
@@ -52,26 +47,6 @@ fn honest() -> Repository {
 fn path(repository: &Repository) -> String {
     let listed = &repository["targets"]["targets"][TARGET]["hashes"]["sha256"];
     format!("targets/{}.{TARGET}", listed.as_str().unwrap())
-}
-
-/// A device that runs an older release from its first slot.
-fn device(repository: &Repository) -> VirtualDevice {
-    let mut layout = Layout { otadata: 0xe000, ..Layout::default() };
-    layout.slots[0] = Some(Region { start: 0x10000, len: 0x10000 });
-    layout.slots[1] = Some(Region { start: 0x20000, len: 0x10000 });
-    let table = BootTable { layout, slot_rows: 2, has_otadata: true, test: None };
-    let rollback = Rollback::Off;
-    let hardware = Hardware { chip: CHIP, chip_revision: 0, table, nvs: NVS, rollback };
-    let firmware = Firmware {
-        product: "thermostat".into(),
-        channel: "stable".into(),
-        root: repository.files["metadata/1.root.json"].clone(),
-        build_time: unix_seconds(BUILT).unwrap(),
-    };
-    let flash = FlashHandle::new(VirtualFlash::new(FLASH));
-    let device = VirtualDevice::new(flash, hardware, firmware);
-    device.flash_over_cable((0x8000, &[0xff; 32]), &stand_in::image(CHIP)).unwrap();
-    device
 }
 
 async fn poll(device: &VirtualDevice, door: &Door) -> Option<Outcome> {
@@ -193,7 +168,7 @@ async fn a_signed_release_for_others_is_refused_by_name() {
 #[tokio::test]
 async fn replayed_older_and_expired_metadata_are_told_apart() {
     // Seen by the device: the second publication. Told afterwards: something else.
-    let mut repository = repository(&release(), |custom| custom["version"] = json!("0.0.0-0"));
+    let mut repository = repository(&release(), |custom| custom["version"] = json!("1.0.0"));
     let old = repository.files.clone();
     repository.publish_next();
     let seen = repository.files.clone();

@@ -15,6 +15,7 @@ mod door;
 mod ecdsa;
 mod expiry;
 mod fast_forward;
+mod flashed;
 mod honest;
 mod image;
 mod key;
