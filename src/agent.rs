@@ -56,6 +56,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "tuf/root.rs",
     "tuf/state.rs",
     "tuf/targets.rs",
+    "url.rs",
 ];
 
 /// Where the tests of a file begin. They need the host and stay with this tool.

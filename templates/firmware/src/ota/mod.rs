@@ -31,3 +31,4 @@ pub mod rollout;
 mod slot_writer;
 pub mod trial;
 pub mod tuf;
+pub mod url;
