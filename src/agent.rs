@@ -43,6 +43,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "reset.rs",
     "resume.rs",
     "rollout.rs",
+    "settings.rs",
     "slot_writer.rs",
     "trial.rs",
     "tuf.rs",
