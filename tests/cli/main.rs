@@ -18,6 +18,10 @@ mod crooked;
 mod demo;
 mod harness;
 mod init;
+#[cfg(unix)]
+mod init_dialogue;
+mod init_existing;
+mod init_refused;
 mod keys;
 mod material;
 mod partitions;
