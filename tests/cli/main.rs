@@ -6,9 +6,11 @@
 #![cfg(test)]
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 
+mod authority;
 mod bad_input;
 mod build;
 mod ca;
+mod ca_add_url;
 mod certificates;
 mod check;
 mod check_attacks;

@@ -71,7 +71,10 @@ reports! {
         csv: Option<String>,
     }
     Explain { codes: Vec<Listed>, page: Option<String>, }
-    CaAdd { added: Vec<Root>, file: String, pinned: usize, generated: Vec<String>, }
+    CaAdd {
+        added: Vec<Root>, files: Vec<String>, pinned: usize, generated: Vec<String>,
+        server: Option<LiveServer>,
+    }
     CaEmbed { pinned: usize, generated: Vec<String>, changed: bool, }
     Keys { folder: String, roles: Vec<String>, root: String, }
     Build {
@@ -109,6 +112,7 @@ macro_rules! parts {
 }
 
 parts! {
+    LiveServer { host: String, chain: Vec<String>, spares: Vec<Root>, }
     Aimed { version: String, size: u64, sha256: String, agent: String, rollout_percent: u8, }
     Start {
         from: Option<String>, outcome: String, to: Option<String>, slot: Option<u32>,
