@@ -15,6 +15,7 @@ pub mod probe;
 pub mod refusal;
 pub mod root;
 pub mod source;
+pub mod standing;
 
 pub use anchor::{AnchorError, Found};
 pub use bench::{BenchRoot, Leaf};

@@ -11,6 +11,7 @@ mod bad_input;
 mod build;
 mod ca;
 mod ca_add_url;
+mod ca_set;
 mod certificates;
 mod check;
 mod check_attacks;

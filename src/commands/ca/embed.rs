@@ -33,8 +33,8 @@ impl Embed {
         let project = context.project(&Overrides::default())?;
         let roots = project_roots(&project, context.now())?;
         let stale = stale_sources(&project, &roots)?;
-        if let (true, Some(file)) = (self.check, stale.first()) {
-            return Err(CaError::Stale(file.clone()).into());
+        if self.check && !stale.is_empty() {
+            return Err(CaError::Stale(stale).into());
         }
         let generated = if self.check || stale.is_empty() {
             sources(&project)

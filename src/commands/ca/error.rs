@@ -1,7 +1,8 @@
 //! What can be wrong with the pinned roots of a project.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::commands::file_list;
 use crate::error::{Exit, Explained, Location};
 
 /// What can be wrong with the pinned roots of a project.
@@ -45,9 +46,15 @@ pub enum CaError {
     /// Nothing is pinned.
     #[error("no root certificate is pinned: the firmware could not reach any server")]
     NoRoots,
-    /// A generated file is out of date.
-    #[error("`{}` does not hold the roots that are pinned now", .0.display())]
-    Stale(PathBuf),
+    /// Generated files are out of date; there is at least one.
+    #[error("{} not hold the roots that are pinned now", does(.0))]
+    Stale(Vec<PathBuf>),
+    /// Nothing is pinned under this name.
+    #[error("`{0}` is neither the fingerprint nor a file of a pinned root")]
+    NotPinned(String),
+    /// Nothing would be left.
+    #[error("no root would be left: the firmware could not reach any server")]
+    LastRoot,
     /// Nothing is known about this kind of file.
     #[error("`{}` in `trust.embed` is neither `.rs` nor `.h`", .0.display())]
     Kind(PathBuf),
@@ -59,8 +66,8 @@ pub enum CaError {
 impl Explained for CaError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Unconfirmed | Self::Exists(_) | Self::Stale(_) => Exit::Rejected,
-            Self::NoTerminal { .. } | Self::OnlyForUrl(_) => Exit::Usage,
+            Self::Unconfirmed | Self::Exists(_) | Self::Stale(_) | Self::LastRoot => Exit::Rejected,
+            Self::NoTerminal { .. } | Self::OnlyForUrl(_) | Self::NotPinned(_) => Exit::Usage,
             Self::Fingerprint { .. } | Self::Pinned { .. } => Exit::Trust,
             Self::NoRoots | Self::Kind(_) | Self::NotAList(_) => Exit::Project,
         }
@@ -82,8 +89,12 @@ impl Explained for CaError {
                 Some("get the certificate from the authority again, and trust neither".into())
             }
             Self::Exists(_) => Some("rename your file, or remove that one".into()),
-            Self::NoRoots => Some("pin one with `cargo esp-ota ca add FILE`".into()),
+            Self::NoRoots => Some("pin one with `cargo esp-ota ca add URL|FILE`".into()),
             Self::Stale(_) => Some("run `cargo esp-ota ca embed`".into()),
+            Self::NotPinned(_) => Some("take one from `cargo esp-ota ca list`".into()),
+            Self::LastRoot => {
+                Some("pin its successor first with `cargo esp-ota ca add URL|FILE`".into())
+            }
             Self::Kind(_) => Some("name it `….rs` for Rust or `….h` for C and Arduino".into()),
             Self::NotAList(_) => Some("write `roots = []`".into()),
         }
@@ -91,16 +102,26 @@ impl Explained for CaError {
 
     fn location(&self) -> Option<Location> {
         match self {
-            Self::Stale(file) | Self::Kind(file) | Self::NotAList(file) => {
-                Some(Location { file: file.clone(), line: None, column: None })
-            }
+            Self::Stale(files) => files.first().map(|file| at(file)),
+            Self::Kind(file) | Self::NotAList(file) => Some(at(file)),
             Self::Unconfirmed
             | Self::NoTerminal { .. }
             | Self::OnlyForUrl(_)
             | Self::Pinned { .. }
             | Self::Fingerprint { .. }
             | Self::Exists(_)
+            | Self::NotPinned(_)
+            | Self::LastRoot
             | Self::NoRoots => None,
         }
     }
+}
+
+fn at(file: &Path) -> Location {
+    Location { file: file.to_owned(), line: None, column: None }
+}
+
+/// Files as the subject of a sentence, with its verb.
+fn does(files: &[PathBuf]) -> String {
+    format!("{} {}", file_list(files), if files.len() == 1 { "does" } else { "do" })
 }

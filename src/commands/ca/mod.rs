@@ -4,6 +4,8 @@ mod add;
 mod confirm;
 mod embed;
 mod error;
+mod list;
+mod remove;
 mod settings;
 mod sources;
 
@@ -27,6 +29,8 @@ pub struct Ca {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     Add(add::Add),
+    List(list::List),
+    Remove(remove::Remove),
     Embed(embed::Embed),
 }
 
@@ -35,6 +39,8 @@ impl Ca {
     pub fn name(&self) -> &'static str {
         match self.action {
             Action::Add(_) => "ca add",
+            Action::List(_) => "ca list",
+            Action::Remove(_) => "ca remove",
             Action::Embed(_) => "ca embed",
         }
     }
@@ -43,6 +49,8 @@ impl Ca {
     pub fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self.action {
             Action::Add(add) => add.run(context),
+            Action::List(list) => list.run(context),
+            Action::Remove(remove) => remove.run(context),
             Action::Embed(embed) => embed.run(context),
         }
     }

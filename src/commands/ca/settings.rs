@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Array, DocumentMut, Item, Table, Value};
 
 use super::CaError;
-use crate::commands::context;
+use crate::commands::{ContextError, context};
 use crate::config::Project;
 use crate::error::Failure;
 use crate::trust::{PinnedRoot, source};
@@ -53,8 +53,47 @@ pub(super) fn pin(project: &Project, files: &[RootFile<'_>]) -> Result<Vec<PathB
     Ok(named)
 }
 
-fn is_same_file(a: &Path, b: &Path) -> bool {
+/// Whether two paths lead to one file.
+pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Takes a file of roots out of the project, or leaves `roots` in it. A file that [`pin`] wrote is
+/// removed with its last root; one that lies elsewhere is somebody's own, and stays.
+pub(super) fn unpin(
+    project: &Project,
+    relative: &Path,
+    roots: &[PinnedRoot],
+) -> Result<(), Failure> {
+    let path = project.path(relative);
+    if !roots.is_empty() {
+        let pem: String = roots.iter().map(source::pem).collect();
+        return Ok(context::write(&path, pem.as_bytes())?);
+    }
+    let text = context::read(&project.file, LARGEST_SETTINGS)?;
+    let settings = without_root(&String::from_utf8_lossy(&text), relative)
+        .ok_or_else(|| CaError::NotAList(project.file.clone()))?;
+    context::write(&project.file, settings.as_bytes())?;
+    if relative.parent() == Some(Path::new(FOLDER)) {
+        std::fs::remove_file(&path)
+            .map_err(|source| ContextError::Output { file: path, source })?;
+    }
+    Ok(())
+}
+
+/// Takes a path out of `trust.roots`, leaving every comment where it is. `None` where that is no
+/// list.
+fn without_root(text: &str, path: &Path) -> Option<String> {
+    let mut document: DocumentMut = text.parse().ok()?;
+    let roots = document.get_mut("trust")?.as_table_like_mut()?.get_mut("roots")?.as_array_mut()?;
+    roots.retain(|known| known.as_str().map(Path::new) != Some(path));
+    // The blank that stood before an entry has nothing to stand after when it comes first.
+    if let Some(first) = roots.get_mut(0)
+        && first.decor().prefix().and_then(|prefix| prefix.as_str()) == Some(" ")
+    {
+        first.decor_mut().set_prefix("");
+    }
+    Some(document.to_string())
 }
 
 /// Appends a path to `trust.roots`, leaving every comment where it is. `None` where that is no
@@ -85,6 +124,21 @@ mod tests {
              roots = [\"certs/a.pem\", \"certs/b.pem\"] # two\n"
         );
         assert_eq!(with_root(&once, Path::new("certs/b.pem")).unwrap(), once);
+    }
+
+    #[test]
+    fn removing_a_root_keeps_comments_and_the_others() {
+        let text =
+            "product = \"a\" # yes\n\n[trust]\n# two\nroots = [\"certs/a.pem\", \"b.pem\"] # x\n";
+        assert_eq!(
+            without_root(text, Path::new("certs/a.pem")).unwrap(),
+            "product = \"a\" # yes\n\n[trust]\n# two\nroots = [\"b.pem\"] # x\n"
+        );
+        assert_eq!(
+            without_root(text, Path::new("b.pem")).unwrap(),
+            "product = \"a\" # yes\n\n[trust]\n# two\nroots = [\"certs/a.pem\"] # x\n"
+        );
+        assert_eq!(without_root("product = \"a\"\n", Path::new("b.pem")), None);
     }
 
     #[test]

@@ -39,10 +39,8 @@ pub(in crate::commands) fn check_embedded(
     if roots.is_empty() {
         return Err(CaError::NoRoots.into());
     }
-    match stale_sources(project, &roots)?.into_iter().next() {
-        Some(file) => Err(CaError::Stale(file).into()),
-        None => Ok(roots),
-    }
+    let stale = stale_sources(project, &roots)?;
+    if stale.is_empty() { Ok(roots) } else { Err(CaError::Stale(stale).into()) }
 }
 
 /// The generated files.
