@@ -86,7 +86,14 @@ reports! {
         csv: Option<String>,
     }
     Explain { codes: Vec<Listed>, page: Option<String>, }
-    CaAdd { added: Vec<Root>, file: String, pinned: usize, generated: Vec<String>, }
+    CaAdd {
+        added: Vec<Root>, files: Vec<String>, pinned: usize, generated: Vec<String>,
+        server: Option<LiveServer>,
+    }
+    CaList { roots: Vec<ListedRoot>, }
+    CaRemove {
+        removed: Vec<GoneRoot>, files: Vec<String>, pinned: usize, generated: Vec<String>,
+    }
     CaEmbed { pinned: usize, generated: Vec<String>, changed: bool, }
     Keys { folder: String, roles: Vec<String>, root: String, }
     Build {
@@ -124,6 +131,12 @@ macro_rules! parts {
 }
 
 parts! {
+    ListedRoot {
+        file: String, subject: String, sha256: String, key: Option<String>, not_after: String,
+        days_left: i64, refused: Option<String>,
+    }
+    GoneRoot { subject: String, sha256: String, }
+    LiveServer { host: String, chain: Vec<String>, spares: Vec<Root>, }
     Aimed { version: String, size: u64, sha256: String, agent: String, rollout_percent: u8, }
     Start {
         from: Option<String>, outcome: String, to: Option<String>, slot: Option<u32>,
