@@ -15,8 +15,10 @@ fn an_empty_folder_becomes_a_project_that_passes_its_own_check() {
             "project thermostat for esp32c3 in `thermostat`\n  \
              esp-ota.toml\n  src/ota_config.rs\n  partitions.csv\n  src/roots.rs\n  \
              certs/root.pem\n  Cargo.toml\n  README.md\n  .cargo/config.toml\n  .gitignore\n  \
-             .rustfmt.toml\n  build.rs\n  src/main.rs\n  rust-toolchain.toml\n  \
-             src/platform.rs\n  trust/root.json\n  src/ota/: the update agent, {} files\n\
+             .rustfmt.toml\n  build.rs\n  src/main.rs\n  src/heap.rs\n  rust-toolchain.toml\n  \
+             src/tls.rs\n  trust/root.json\n  src/net/: 2 files\n  \
+             src/ota/: the update agent, {} files\n  src/platform/: 7 files\n  \
+             src/updates/: 3 files\n\
              signing keys in [ROOT]/configuration/esp-ota/keys/thermostat: keep a copy\n\
              next:\n  cd thermostat\n  cargo esp-ota build\n  cargo esp-ota publish\n",
             cargo_esp_ota::agent::sources().count()

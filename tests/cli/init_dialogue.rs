@@ -15,7 +15,7 @@ const PATIENCE: u64 = 60_000;
 
 const CHIP: &str = "Which chip? [esp32c3] ";
 const URL: &str = "URL that devices will read releases from? [later] ";
-const ROOT: &str = "File with the root certificate of that server? [later] ";
+const ROOT: &str = "Root certificate of that server, a file or an https URL? [later] ";
 
 /// A run whose three streams are one terminal.
 struct Terminal<'a> {
@@ -117,11 +117,13 @@ fn what_is_missing_is_asked_for_until_the_answer_is_one() {
         .asks(ROOT)
         .types("root.pem")
         .says("\n  SHA-256 ")
+        .says(", ends ")
         .says("\nPin it? [y/N] ")
         .types("n")
         .asks(ROOT)
         .types("root.pem")
         .says("\n  SHA-256 ")
+        .says(", ends ")
         .says("\nPin it? [y/N] ")
         .types("y")
         .ends();
@@ -153,6 +155,40 @@ fn what_was_said_is_not_asked_for() {
         assert!(matches!(status, WaitStatus::Exited(_, 0)), "{arguments:?}: {status:?}");
         assert!(!rest.contains('?'), "{rest}");
     }
+}
+
+#[test]
+fn the_root_of_a_live_host_is_shown_before_it_is_pinned() {
+    let (project, host) = crate::init_root_url::scene();
+    let url = format!("https://{}/k", host.address);
+    let first = ["init", "--no-keys", "--product", "b", "--chip", "esp32", "--url", &url];
+    let with_candidates = ["--candidates", "candidates.pem", "--root-ca", &url];
+    let shown = "CN=Live Root\n  SHA-256 ";
+    let ask = |folder| {
+        let arguments: Vec<&str> =
+            first.into_iter().chain(with_candidates).chain([folder]).collect();
+        Terminal::open(&project, &arguments)
+            .says("asking 127.0.0.1:")
+            .says(shown)
+            .says(", ends ")
+            .says("\nPin it? [y/N] ")
+    };
+    ask("a")
+        .types("")
+        .gives_up(1, "error: nothing was pinned: the fingerprint was not confirmed\n");
+    let (rest, _) = ask("a").types("y").ends();
+    assert!(rest.contains("\n  certs/root.pem\n"), "{rest}");
+    // Typed at the question, a host that Mozilla's set does not anchor is not taken.
+    let arguments: Vec<&str> = first.into_iter().chain(["c"]).collect();
+    let (rest, _) = Terminal::open(&project, &arguments)
+        .asks(ROOT)
+        .types(&url)
+        .says("  no root in Mozilla's set anchors `127.0.0.1:")
+        .says("\n")
+        .asks(ROOT)
+        .types("")
+        .ends();
+    assert!(!rest.contains("certs/root.pem"), "{rest}");
 }
 
 #[test]
@@ -207,8 +243,7 @@ fn existing() -> Project {
     Project::new().file("Cargo.toml", manifest).file("src/main.rs", "#![no_std]\n")
 }
 
-const QUESTION: &str =
-    "new: src/ota/: the update agent, [N] files\nChange and add these files? [y/N] ";
+const QUESTION: &str = "new: src/ota/: the update agent, [N] files\nnew: src/platform/: 7 files\nnew: src/updates/: 3 files\nChange and add these files? [y/N] ";
 
 #[test]
 fn a_difference_is_shown_and_nothing_is_changed_without_a_yes() {

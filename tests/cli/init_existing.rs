@@ -62,7 +62,7 @@ const DIFFERENCE: &str = r#"--- a/Cargo.toml
  [[bin]]
  name = "smart-kettle"
  path = "./src/bin/main.rs"
-@@ -12,10 +15,22 @@
+@@ -12,10 +15,42 @@
  esp-hal = { version = "~1.2.0", features = [
      # soldered on
      "esp32c6",
@@ -84,18 +84,23 @@ fn an_esp_hal_project_gets_the_agent_and_keeps_what_it_has() {
         .stdout(&format!(
             "project smart-kettle for esp32c6 in `.`\n  \
              esp-ota.toml\n  src/ota_config.rs\n  partitions.csv\n  src/roots.rs\n  \
-             src/platform.rs\n  src/ota/: the update agent, {} files\n  \
-             Cargo.toml: changed\n\
+             src/tls.rs\n  src/ota/: the update agent, {} files\n  src/platform/: 7 files\n  \
+             src/updates/: 3 files\n  Cargo.toml: changed\n\
              put into `src/lib.rs`:\n  \
-             // the agent's modules allocate\n  \
+             // the agent and its modules allocate\n  \
              extern crate alloc;\n  \
-             pub mod ota; pub mod ota_config; pub mod platform; pub mod roots;\n\
+             pub mod ota; pub mod ota_config; pub mod platform; pub mod roots; pub mod tls; \
+             pub mod updates;\n\
              put into `src/bin/main.rs`:\n  \
              use smart_kettle::updates;\n  \
-             // first thing after `esp_hal::init`\n  \
-             let updates = updates::start(board.FLASH, board.RTC_TIMER);\n  \
-             // once there is a network\n  \
-             spawner.spawn(updates::run(updates, stack, self_test)?);\n\
+             // first thing after `esp_hal::init`, before heap, radio and all that could fail\n  \
+             let boot = updates::start(board.FLASH, board.RTC_TIMER);\n  \
+             // once there is a heap, which needs some 100 KB for TLS\n  \
+             let updates = updates::open(boot);\n  \
+             // once there is a network stack; `updates.wifi()` is the network that the device was \
+             given\n  \
+             spawner.spawn(updates::run(updates, stack, self_test)\
+             .expect(\"it is started once\"));\n\
              put into `build.rs`:\n  \
              // The build is made anew when one of these changes.\n  \
              for input in [\"src\", \"trust/root.json\"] {{\n      \
@@ -137,6 +142,28 @@ fn an_esp_hal_project_gets_the_agent_and_keeps_what_it_has() {
 }
 
 #[test]
+fn a_program_without_a_library_declares_the_modules_itself() {
+    plain()
+        .run(["init", "--yes", "--no-keys"])
+        .exits(0)
+        .stdout_is(|text| {
+            text.contains(
+                "put into `src/main.rs`:\n  \
+                 // the agent and its modules allocate\n  \
+                 extern crate alloc;\n  \
+                 #[expect(dead_code, unused_imports, reason = \
+                 \"`cargo esp-ota` uses more of it than a device\")]\n  \
+                 mod ota;\n  \
+                 mod ota_config; mod platform; mod roots; mod tls; mod updates;\n  \
+                 // outside of functions: version and name, for the bootloader and for `build`\n  \
+                 esp_bootloader_esp_idf::esp_app_desc!();\n  \
+                 // first thing after `esp_hal::init`, ",
+            )
+        })
+        .stderr_is(|text| text.contains("\nnew: src/tls.rs\n"));
+}
+
+#[test]
 fn a_second_run_changes_nothing_and_says_what_is_still_to_be_done() {
     let project = generated();
     project.run(["init", "--yes"]).exits(0).stderr_is(|text| text.contains("+[package.metadata"));
@@ -153,12 +180,19 @@ fn a_second_run_changes_nothing_and_says_what_is_still_to_be_done() {
         .stderr("")
         .wrote_nothing();
     let names = cargo_esp_ota::agent::sources().count();
+    let modules = ["ota", "ota_config", "platform", "roots", "tls", "updates"];
+    let declared = modules.map(|name| format!("pub mod {name};")).join("\n");
+    let declared = format!("extern crate alloc;\n{declared}\n");
     let project = project
-        .file("src/lib.rs", "extern crate alloc;\nmod ota;mod ota_config;mod platform;mod roots;\n")
-        .edit("src/bin/main.rs", "#![no_main]", "#![no_main] // updates::start( updates::run(")
+        .file("src/lib.rs", &declared)
+        .edit(
+            "src/bin/main.rs",
+            "#![no_main]",
+            "#![no_main] // updates::start( updates::open( updates::run(",
+        )
         .file("build.rs", "// trust/root.json BUILD_TIME\n")
         .file(".cargo/config.toml", "# --partition-table sha2_backend_soft\n")
-        .edit("src/platform.rs", "\n", "\n// mine\n")
+        .edit("src/platform/mod.rs", "\n", "\n// mine\n")
         .edit("partitions.csv", "\n", "\n# mine\n");
     project
         .run(["init", "--format", "json"])
@@ -191,7 +225,7 @@ fn a_project_that_init_made_is_known_again() {
         .exits(0)
         .stdout_is(|text| {
             text.starts_with(
-                "project thermostat for esp32c3 in `.`\n  src/ota/: the update agent, 1 files\n",
+                "project thermostat for esp32c3 in `.`\n  src/ota/: the update agent, 1 file\n",
             )
         })
         .stderr("")
@@ -277,9 +311,7 @@ fn a_table_that_carries_updates_stays() {
     project
         .run(["init", "--yes", "--no-keys"])
         .exits(0)
-        .stdout_is(|text| {
-            text.contains("\n  there already, and left as they are: `partitions.csv`\n")
-        })
+        .stdout_is(|text| text.contains("\n  there already, and left as it is: partitions.csv\n"))
         .stderr_is(|text| text.contains("+# The update agent"));
     assert_eq!(project.read("partitions.csv"), table);
 }

@@ -52,6 +52,7 @@ fn versions_that_do_not_go_together_are_all_named_with_both_sides() {
 fn files_in_the_way_are_all_named_and_none_is_touched() {
     let project = esp_hal()
         .file("src/platform.rs", "// mine\n")
+        .file("src/tls.rs", "// mine\n")
         .file("src/ota/mod.rs", "// mine\n")
         .folder("src/roots.rs")
         .file("trust/root.json", "{}");
@@ -59,7 +60,7 @@ fn files_in_the_way_are_all_named_and_none_is_touched() {
         &project,
         &[],
         1,
-        "error: these files exist already: `./src/roots.rs`, `./src/platform.rs`, \
+        "error: these files exist already: `./src/platform.rs`, `./src/roots.rs`, `./src/tls.rs`, \
          `./src/ota/mod.rs`, `./trust/root.json`\n  \
          help: move them away, or choose another folder\n",
     );

@@ -25,6 +25,7 @@ mod init;
 mod init_dialogue;
 mod init_existing;
 mod init_refused;
+mod init_root_url;
 mod keys;
 mod material;
 mod partitions;

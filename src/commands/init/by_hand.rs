@@ -9,7 +9,8 @@ use toml_edit::Item;
 use super::cargo_project::CargoProject;
 use super::dependency::at;
 use super::template::{
-    BUILD_SCRIPT, BUILD_SIGN, CARGO_LINES, Line, MAIN_LINES, ROOT_LINES, module_names,
+    AGENT, AGENT_ATTRIBUTE, BUILD_SCRIPT, BUILD_SIGN, CARGO_LINES, Line, MAIN_LINES, ROOT_LINES,
+    module_names,
 };
 
 /// Source files are smaller.
@@ -95,16 +96,18 @@ impl Sources {
     }
 }
 
-/// What the root of the crate has to declare.
+/// What the root of the crate has to declare. In a library everything is in use by being public.
 fn root_lines(text: &str, is_library: bool) -> Vec<String> {
     let word = if is_library { "pub mod" } else { "mod" };
     let is_declared = |name: &str| text.contains(&format!("mod {name};"));
-    let modules: Vec<String> = module_names()
-        .into_iter()
-        .filter(|name| !is_declared(name))
-        .map(|name| format!("{word} {name};"))
-        .collect();
+    let mut names = module_names();
+    names.retain(|name| !is_declared(name));
     let mut all = lines(ROOT_LINES, text);
+    if !is_library && names.remove(AGENT) {
+        all.push(AGENT_ATTRIBUTE.to_owned());
+        all.push(format!("mod {AGENT};"));
+    }
+    let modules: Vec<String> = names.into_iter().map(|name| format!("{word} {name};")).collect();
     all.extend((!modules.is_empty()).then(|| modules.join(" ")));
     all
 }

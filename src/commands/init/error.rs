@@ -114,6 +114,9 @@ pub enum InitError {
         /// `esp-ota.toml`.
         file: PathBuf,
     },
+    /// Nobody can confirm the root that a server led to.
+    #[error("{0} has to be confirmed, and there is no terminal to ask on")]
+    UnconfirmedRoot(String),
     /// Another version of this tool wrote the modules, and some of them are gone.
     #[error(
         "`{}` has the modules of {theirs}, and these are missing: {}",
@@ -159,6 +162,7 @@ impl Explained for InitError {
             | Self::NoWifi(_)
             | Self::NoChip(_)
             | Self::NoTable(_)
+            | Self::UnconfirmedRoot(_)
             | Self::NoTerminal => Exit::Usage,
             Self::NoWifiHere { .. }
             | Self::ChipByFeature { .. }
@@ -210,6 +214,9 @@ impl Explained for InitError {
             Self::OtherRoots { asked, .. } => {
                 format!("pin another with `cargo esp-ota ca add {}`", asked.display())
             }
+            Self::UnconfirmedRoot(_) => {
+                "compare the fingerprint with the authority's own page, then pass `--yes`".into()
+            }
             Self::OtherVersion { .. } => {
                 "take them from your version control; files of another version do not go with those \
                  that are there"
@@ -244,6 +251,7 @@ impl Explained for InitError {
             | Self::NoTable(_)
             | Self::Table(_)
             | Self::Exists(_)
+            | Self::UnconfirmedRoot(_)
             | Self::Unanswered
             | Self::Unconfirmed
             | Self::NoTerminal

@@ -8,6 +8,7 @@ mod manifest_edit;
 mod plan;
 mod report;
 mod requirement;
+mod roots;
 mod settings;
 mod template;
 mod work;
@@ -46,16 +47,20 @@ pub struct Init {
     /// URL that devices read releases from; can be set later in `esp-ota.toml`
     #[arg(long, value_name = "URL", value_parser = config::https_url)]
     url: Option<String>,
-    /// PEM file with the root certificate to pin; `ca add` pins more
-    #[arg(long, value_name = "FILE")]
+    /// PEM file with the root certificate to pin, or URL of a server whose root is looked up;
+    /// `ca add` pins more
+    #[arg(long, value_name = "FILE|URL")]
     root_ca: Option<PathBuf>,
+    /// For a URL: PEM file to look the root up in [default: the roots that Mozilla trusts]
+    #[arg(long, value_name = "FILE")]
+    candidates: Option<PathBuf>,
     /// Larger slots, no file system partition
     #[arg(long)]
     no_filesystem: bool,
     /// Make no signing keys
     #[arg(long)]
     no_keys: bool,
-    /// Do not ask: take the defaults, and change `Cargo.toml`
+    /// Do not ask: take the defaults, pin the root that was found, and change `Cargo.toml`
     #[arg(long)]
     yes: bool,
 }
@@ -63,13 +68,12 @@ pub struct Init {
 impl Init {
     /// Makes keys and writes the project. Whatever can be refused is refused before that.
     pub fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let now = context.now();
         let cargo = CargoProject::find(&self.dir)?;
         let known = self.known_project(cargo.as_ref())?;
         let dialogue = context.output.dialogue().filter(|_| !self.yes);
         let plan = match (&cargo, &known) {
-            (Some(cargo), Some(project)) => Plan::known(&self, cargo, project, now)?,
-            _ => Plan::new(&self, cargo.as_ref(), dialogue, now)?,
+            (Some(cargo), Some(project)) => Plan::known(&self, cargo, project, context)?,
+            _ => Plan::new(&self, cargo.as_ref(), dialogue, context)?,
         };
         let (folder, with_keys) = (&self.dir, !self.no_keys);
         let work = match &cargo {
@@ -81,7 +85,7 @@ impl Init {
         self.confirm(context, &work)?;
         let (keys, root) = if work.makes_keys {
             let configuration = context.configuration_folder()?;
-            let (folder, root) = keys::make(&configuration, &plan.product, now)?;
+            let (folder, root) = keys::make(&configuration, &plan.product, context.now())?;
             (Some(folder), Some(root))
         } else {
             (None, None)

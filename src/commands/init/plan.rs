@@ -1,19 +1,17 @@
 //! What the project is to be: from the command line, from what is there, and from whom can be
 //! asked.
 
-use std::path::{Path, PathBuf};
-
-use jiff::Timestamp;
+use std::path::Path;
 
 use super::cargo_project::CargoProject;
-use super::{Init, InitError};
+use super::{Init, InitError, roots};
 use crate::chip::Chip;
-use crate::commands::{ContextError, ca};
+use crate::commands::{Context, ContextError, ca};
 use crate::config::{self, Name, Project};
 use crate::error::Failure;
 use crate::flash_size::FlashSize;
 use crate::output::Dialogue;
-use crate::trust::{PinnedRoot, root};
+use crate::trust::PinnedRoot;
 
 /// The chip of a new project where nothing is said.
 const DEFAULT_CHIP: Chip = Chip::Esp32c3;
@@ -35,7 +33,7 @@ impl Plan {
         asked: &Init,
         cargo: Option<&CargoProject>,
         dialogue: Option<Dialogue>,
-        now: Timestamp,
+        context: &Context,
     ) -> Result<Self, Failure> {
         let chip = chip(asked, cargo, dialogue)?;
         refuse_without_wifi(chip, cargo)?;
@@ -44,11 +42,7 @@ impl Plan {
             (None, Some(dialogue)) => ask_url(dialogue)?,
             (url, _) => url.clone(),
         };
-        let roots = match (&asked.root_ca, dialogue) {
-            (Some(file), _) => root::read(file, now)?,
-            (None, Some(dialogue)) => ask_roots(dialogue, now)?,
-            (None, None) => Vec::new(),
-        };
+        let roots = roots::gather(asked, context, dialogue)?;
         Ok(Self {
             chip,
             flash_size: asked.flash_size.unwrap_or(FlashSize::DEFAULT),
@@ -64,7 +58,7 @@ impl Plan {
         asked: &Init,
         cargo: &CargoProject,
         project: &Project,
-        now: Timestamp,
+        context: &Context,
     ) -> Result<Self, Failure> {
         let differs = |said_by: &str, said: String, found: String| InitError::Differs {
             said_by: said_by.to_owned(),
@@ -97,11 +91,11 @@ impl Plan {
             return Err(differs(&file, chip.to_string(), project.chip.value.to_string()).into());
         }
         refuse_without_wifi(project.chip.value, Some(cargo))?;
-        let roots = ca::project_roots(project, now)?;
-        if let Some(asked) = &asked.root_ca
-            && root::read(asked, now)?.iter().any(|root| !roots.contains(root))
+        let roots = ca::project_roots(project, context.now())?;
+        if let Some(source) = &asked.root_ca
+            && roots::read(source, asked, context)?.iter().any(|root| !roots.contains(root))
         {
-            let (asked, file) = (asked.clone(), project.file.clone());
+            let (asked, file) = (source.clone(), project.file.clone());
             return Err(InitError::OtherRoots { asked, file }.into());
         }
         Ok(Self {
@@ -171,7 +165,7 @@ fn folder_name(folder: &Path) -> Result<String, ContextError> {
 }
 
 /// Asks until the answer is one. Where nothing is typed, what is offered holds, if anything is.
-fn ask<T>(
+pub(super) fn ask<T>(
     dialogue: Dialogue,
     question: &str,
     offer: Option<(&str, T)>,
@@ -217,34 +211,4 @@ fn ask_url(dialogue: Dialogue) -> Result<Option<String>, InitError> {
     ask(dialogue, question, Some(("later", None)), |text| {
         config::https_url(text).map(Some).map_err(str::to_owned)
     })
-}
-
-/// Roots are shown before they are pinned. What is not confirmed is not pinned.
-fn ask_roots(dialogue: Dialogue, now: Timestamp) -> Result<Vec<PinnedRoot>, InitError> {
-    let question = "File with the root certificate of that server?";
-    loop {
-        let roots = ask(dialogue, question, Some(("later", Vec::new())), |text| {
-            root::read(&at_home(text), now).map_err(|error| words(&Failure::from(error)))
-        })?;
-        for root in &roots {
-            dialogue.say(format_args!("{}\n  SHA-256 {}", root.subject(), root.fingerprint_hex()));
-        }
-        if roots.is_empty() || dialogue.confirm("Pin it?").ok_or(InitError::Unanswered)? {
-            return Ok(roots);
-        }
-    }
-}
-
-/// A failure in one line.
-fn words(failure: &Failure) -> String {
-    let causes = failure.causes();
-    std::iter::once(failure.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
-}
-
-/// No shell is there to put the home folder for a tilde.
-fn at_home(text: &str) -> PathBuf {
-    match (text.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(below), Some(home)) => home.join(below),
-        _ => PathBuf::from(text),
-    }
 }

@@ -1,5 +1,6 @@
 //! What `init` did, and what it leaves to do.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,10 @@ use super::cargo_project::{Base, CargoProject};
 use super::plan::Plan;
 use super::work::Change;
 use crate::chip::Chip;
-use crate::commands::file_list;
 use crate::output::{Paint, Report, Tone};
+
+/// The update agent is in here.
+const AGENT: &str = "src/ota";
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -73,18 +76,31 @@ pub(super) fn next_steps(asked: &Init, plan: &Plan, has_keys: bool) -> Vec<Strin
     steps
 }
 
-/// Files with a space before each; those of the agent in one line.
+/// A line for each file with a space before it, but one for all below a folder of `src`.
 pub(super) fn file_lines(files: &[PathBuf]) -> Vec<String> {
-    let (agent, others): (Vec<_>, Vec<_>) = files.iter().partition(|file| is_agent(file));
-    let mut lines: Vec<String> = others.iter().map(|file| format!(" {}", file.display())).collect();
-    if !agent.is_empty() {
-        lines.push(format!(" src/ota/: the update agent, {} files", agent.len()));
+    let mut lines = Vec::new();
+    let mut counts: BTreeMap<&Path, u32> = BTreeMap::new();
+    for file in files {
+        match folder_of_source(file) {
+            Some(folder) => {
+                let count = counts.entry(folder).or_default();
+                *count = count.saturating_add(1);
+            }
+            None => lines.push(format!(" {}", file.display())),
+        }
     }
+    lines.extend(counts.into_iter().map(|(folder, count)| {
+        let what = if folder == Path::new(AGENT) { "the update agent, " } else { "" };
+        let files = if count == 1 { "file" } else { "files" };
+        format!(" {}/: {what}{count} {files}", folder.display())
+    }));
     lines
 }
 
-fn is_agent(file: &Path) -> bool {
-    file.starts_with("src/ota")
+/// `src/platform` of `src/platform/emulator/mod.rs`.
+fn folder_of_source(file: &Path) -> Option<&Path> {
+    let below = |folder: &&Path| folder.parent() == Some(Path::new("src"));
+    file.ancestors().skip(1).find(below)
 }
 
 impl Report for InitReport {
@@ -98,8 +114,8 @@ impl Report for InitReport {
         if self.files.is_empty() && self.changed.is_empty() {
             writeln!(out, "  it is all there: nothing was changed")?;
         } else if !self.kept.is_empty() {
-            let kept: Vec<_> = self.kept.iter().filter(|it| !is_agent(it)).cloned().collect();
-            writeln!(out, "  there already, and left as they are: {}", file_list(&kept))?;
+            let kept = file_lines(&self.kept).join(",");
+            writeln!(out, "  there already, and left as it is:{kept}")?;
         }
         if !self.firmware {
             let why = "the update agent does not run on ESP-IDF";

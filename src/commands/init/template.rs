@@ -122,6 +122,12 @@ pub(super) const ROOT_LINES: &[Line] = &[Line {
     sign: "extern crate alloc",
 }];
 
+/// The agent's own module.
+pub(super) const AGENT: &str = "ota";
+/// What stands before it, where the compiler would miss whoever uses it.
+pub(super) const AGENT_ATTRIBUTE: &str = "#[expect(dead_code, unused_imports, reason = \
+                                          \"`cargo esp-ota` uses more of it than a device\")]";
+
 /// For `main`.
 pub(super) const MAIN_LINES: &[Line] = &[
     Line {
@@ -140,7 +146,7 @@ pub(super) const MAIN_LINES: &[Line] = &[
         sign: "updates::open(",
     },
     Line {
-        place: "once there is a network stack; `self_test` is yours: fn() -> bool",
+        place: "once there is a network stack; `updates.wifi()` is the network that the device was given",
         code: "spawner.spawn(updates::run(updates, stack, self_test).expect(\"it is started once\"));",
         sign: "updates::run(",
     },
@@ -190,7 +196,7 @@ pub(super) fn module_names() -> BTreeSet<&'static str> {
         let name = path.strip_prefix("src/")?.split('/').next()?;
         Some(name.strip_suffix(".rs").unwrap_or(name))
     });
-    names.chain(["ota"]).collect()
+    names.chain([AGENT]).collect()
 }
 
 /// The manifest of a new project, for what others need of it.
@@ -323,10 +329,21 @@ mod tests {
         for name in module_names() {
             assert!(main.contains(&format!("\nmod {name};\n")), "{name}");
         }
+        assert!(main.contains(&format!("\n{AGENT_ATTRIBUTE}\nmod ota;\n")));
+        for Line { code, sign, .. } in ROOT_LINES.iter().chain(MAIN_LINES) {
+            assert!(main.contains(code) && code.contains(sign), "{code}");
+        }
         let product: Name = "thermostat".parse().unwrap();
         let manifest = manifest(&Values { chip: Chip::Esp32c3, product: &product }).unwrap();
-        for name in DEPENDENCIES_OF_NEW_PROJECTS {
-            assert!(manifest["dependencies"].get(name).is_some(), "{name}");
+        let modules = modules(&Values { chip: Chip::Esp32c3, product: &product }).unwrap();
+        let source: String = modules.into_iter().map(|(_, text)| text).collect();
+        let lines = MAIN_LINES.iter().map(|line| line.code);
+        let source = source + &lines.collect::<String>() + "esp_alloc:: esp_rtos::";
+        for (name, _) in manifest["dependencies"].as_table().unwrap() {
+            let is_used = source.contains(&format!("{}::", name.replace('-', "_")))
+                || source.contains(&format!("{} as _", name.replace('-', "_")));
+            let is_for_new_ones = DEPENDENCIES_OF_NEW_PROJECTS.contains(&name);
+            assert!(is_used != is_for_new_ones, "{name}");
         }
     }
 }

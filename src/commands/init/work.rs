@@ -47,7 +47,7 @@ impl Work {
         let mut wanted = settings::new(folder, plan, false)?;
         let firmware = template::new_project(&values(plan))?;
         wanted.extend(firmware.into_iter().map(|(path, text)| Wanted::new(path, text)));
-        Self::sorted(folder, wanted, with_keys, false)
+        Self::sorted(folder, wanted, Vec::new(), with_keys, false)
     }
 
     /// For a cargo project, which may have some or all of it already.
@@ -63,6 +63,7 @@ impl Work {
             None => settings::new(folder, plan, true)?,
         };
         let mut change = None;
+        let mut rivals = Vec::new();
         let mut modules = Vec::new();
         if cargo.base == Base::EspHal {
             let mark = cargo.generated_by();
@@ -75,13 +76,16 @@ impl Work {
             }));
             if mark.is_none() {
                 change = manifest_change(cargo, plan)?;
+                rivals = rival_files(&wanted);
                 if !by_hand::has_build_script(folder, cargo) {
                     let script = template::BUILD_SCRIPT.to_owned();
                     wanted.push(Wanted::new(by_hand::BUILD_FILE, script));
                 }
             }
         }
-        let mut work = Self::sorted(folder, wanted, with_keys, known.is_some())?;
+        let rivals = rivals.into_iter().map(|rival| folder.join(rival));
+        let rivals = rivals.filter(|rival| rival.exists()).collect();
+        let mut work = Self::sorted(folder, wanted, rivals, with_keys, known.is_some())?;
         work.refuse_mixture(cargo, &modules)?;
         work.manifest = change;
         Ok(work)
@@ -91,11 +95,11 @@ impl Work {
     fn sorted(
         folder: &Path,
         wanted: Vec<Wanted>,
+        mut in_the_way: Vec<PathBuf>,
         with_keys: bool,
         or_any_root: bool,
     ) -> Result<Self, Failure> {
         let mut work = Self::default();
-        let mut in_the_way = Vec::new();
         for Wanted { path, text, or_any } in wanted {
             let file = folder.join(&path);
             if file.symlink_metadata().is_err() {
@@ -156,6 +160,14 @@ impl Work {
 
 fn values(plan: &Plan) -> Values<'_> {
     Values { chip: plan.chip, product: &plan.product }
+}
+
+/// Files that would be the same modules to the compiler: `src/tls/mod.rs` beside `src/tls.rs`.
+fn rival_files(wanted: &[Wanted]) -> Vec<PathBuf> {
+    let both = template::module_names().into_iter().flat_map(|name| {
+        [format!("src/{name}.rs"), format!("src/{name}/mod.rs")].map(PathBuf::from)
+    });
+    both.filter(|file| wanted.iter().all(|wanted| wanted.path != *file)).collect()
 }
 
 fn manifest_change(cargo: &CargoProject, plan: &Plan) -> Result<Option<Change>, Failure> {
