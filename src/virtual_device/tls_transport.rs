@@ -459,6 +459,76 @@ mod tests {
         }
     }
 
+    /// Answers a number of requests on each connection, and keeps what it was asked on each.
+    async fn patient_host((chain, key): Identity, requests: usize) -> Host {
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut stream = acceptor.accept(stream).await.unwrap();
+                heard.lock().unwrap().push(String::new());
+                for _ in 0..requests {
+                    let mut request = Vec::new();
+                    while !request.ends_with(b"\r\n\r\n") {
+                        request.push(stream.read_u8().await.unwrap());
+                    }
+                    let request = String::from_utf8(request).unwrap();
+                    let line = request.lines().next().unwrap();
+                    let answer = if line.contains("2.root") {
+                        "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone"
+                    } else {
+                        GOOD
+                    };
+                    let told = format!("{line}\n");
+                    heard.lock().unwrap().last_mut().unwrap().push_str(&told);
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+                stream.shutdown().await.unwrap();
+            }
+        });
+        Host { addr, asked }
+    }
+
+    #[tokio::test]
+    async fn a_whole_poll_costs_one_handshake_and_a_closed_connection_one_more() {
+        let root = authority("root", (2020, 2040));
+        for (requests, handshakes) in [(4, 1), (3, 2)] {
+            let host = patient_host(identity(&root, (2027, 2028)), requests).await;
+            let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+            for (path, status) in [("a", 200), ("2.root.json", 404), ("b", 200), ("c", 200)] {
+                let head = transport.get(path, 0, None).await.unwrap();
+                assert_eq!((head.status, transport.last_error()), (status, None), "{path}");
+                if status == 200 {
+                    assert_eq!(whole(&mut transport).await.unwrap(), b"0123456789");
+                }
+            }
+            let asked = host.asked.lock().unwrap();
+            assert_eq!(asked.len(), handshakes, "{asked:?}");
+            assert_eq!(asked.concat().lines().count(), 4, "{asked:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_no_device_has_room_for_is_named() {
+        let root = authority("root", (2020, 2040));
+        let head = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(8192)).leak();
+        let host = host(identity(&root, (2027, 2028)), head, true).await;
+        let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+        assert_eq!(transport.get("a.bin", 0, None).await, Err(TransportError::HeadTooLarge));
+        let reason = transport.last_error().unwrap();
+        assert!(reason.contains("longer than 8192 bytes"), "{reason}");
+    }
+
     #[tokio::test]
     async fn a_redirect_is_an_answer_and_is_not_followed() {
         let root = authority("root", (2020, 2040));
