@@ -5,6 +5,7 @@
 //! disagree. What a report says to people carries no promise; its JSON does
 //! (`docs/reference/json.md`).
 
+mod dialogue;
 mod github;
 mod json;
 mod progress;
@@ -16,6 +17,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::error::{Exit, Explained, Failure, Location};
+pub use dialogue::Dialogue;
 pub use progress::Progress;
 pub use screen::Screen;
 pub use style::{Paint, Tone};

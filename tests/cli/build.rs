@@ -124,7 +124,7 @@ fn a_firmware_that_could_never_update_is_not_built() {
         &BUILD,
         3,
         "error: no root certificate is pinned: the firmware could not reach any server\n  \
-         help: pin one with `cargo esp-ota ca add FILE`\n",
+         help: pin one with `cargo esp-ota ca add URL|FILE`\n",
     );
     refused(
         &project().file("src/roots.rs", "// by hand\n"),

@@ -6,9 +6,12 @@
 #![cfg(test)]
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 
+mod authority;
 mod bad_input;
 mod build;
 mod ca;
+mod ca_add_url;
+mod ca_set;
 mod certificates;
 mod check;
 mod check_attacks;
@@ -18,6 +21,11 @@ mod crooked;
 mod demo;
 mod harness;
 mod init;
+#[cfg(unix)]
+mod init_dialogue;
+mod init_existing;
+mod init_refused;
+mod init_root_url;
 mod keys;
 mod material;
 mod partitions;
