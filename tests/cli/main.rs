@@ -8,6 +8,8 @@
 
 mod bad_input;
 mod build;
+mod build_size;
+mod build_toolchain;
 mod ca;
 mod certificates;
 mod check;

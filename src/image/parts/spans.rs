@@ -1,0 +1,90 @@
+//! Ranges of addresses, and cutting one by others.
+
+use std::ops::Range;
+
+/// A range of addresses, and what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span<T> {
+    pub(super) range: Range<u64>,
+    pub(super) of: T,
+}
+
+/// Cuts `range` into pieces: what the spans say is there, and `None` for the gaps. The spans are in
+/// order; where two overlap, the first counts. The pieces lie end to end and cover the range.
+pub(super) fn cover<T>(range: Range<u64>, spans: &[Span<T>]) -> Vec<(Range<u64>, Option<&T>)> {
+    let first = spans.partition_point(|span| span.range.end <= range.start);
+    let mut pieces = Vec::new();
+    let mut at = range.start;
+    for span in spans.get(first..).unwrap_or_default() {
+        let start = span.range.start.max(at);
+        let end = span.range.end.min(range.end);
+        if start >= range.end {
+            break;
+        }
+        if start >= end {
+            continue;
+        }
+        if at < start {
+            pieces.push((at..start, None));
+        }
+        pieces.push((start..end, Some(&span.of)));
+        at = end;
+    }
+    if at < range.end {
+        pieces.push((at..range.end, None));
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn span(range: Range<u64>, of: char) -> Span<char> {
+        Span { range, of }
+    }
+
+    #[test]
+    fn gaps_and_edges_are_pieces_too() {
+        let spans = [span(0..5, 'a'), span(10..20, 'b'), span(20..25, 'c'), span(40..50, 'd')];
+        assert_eq!(
+            cover(3..30, &spans),
+            [
+                (3..5, Some(&'a')),
+                (5..10, None),
+                (10..20, Some(&'b')),
+                (20..25, Some(&'c')),
+                (25..30, None),
+            ]
+        );
+        assert_eq!(cover(5..10, &spans), [(5..10, None)]);
+        assert_eq!(cover(12..13, &spans), [(12..13, Some(&'b'))]);
+        assert!(cover(7..7, &spans).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_lie_end_to_end(
+            start in 0u64..100,
+            len in 0u64..100,
+            mut ranges in prop::collection::vec((0u64..200, 1u64..40), 0..12),
+        ) {
+            ranges.sort_unstable();
+            let mut spans: Vec<Span<usize>> = Vec::new();
+            for (index, (start, len)) in ranges.iter().enumerate() {
+                let start = spans.last().map_or(*start, |last| last.range.end.max(*start));
+                spans.push(Span { range: start..start.saturating_add(*len), of: index });
+            }
+            let range = start..start.saturating_add(len);
+            let mut at = range.start;
+            for (piece, _) in cover(range.clone(), &spans) {
+                prop_assert_eq!(piece.start, at);
+                prop_assert!(piece.end > at);
+                at = piece.end;
+            }
+            prop_assert_eq!(at, range.end);
+        }
+    }
+}
