@@ -1,7 +1,8 @@
 //! What a toolchain lacks, read from what cargo, rustc and rustup say when a build fails.
 //!
 //! Their words stand on standard error as they are; these are what to do about them. The phrases
-//! are those of Rust 1.95 and rustup 1.29. One that changes is a failed build without our help line.
+//! are those of Rust 1.95, rustup 1.29 and CMake 4. One that changes is a failed build without our
+//! help line.
 
 use std::fmt;
 
@@ -24,6 +25,8 @@ pub enum Trouble {
     },
     /// The linker.
     Linker(String),
+    /// What a build script needs to compile C: cmake, ninja, clang.
+    Tool(String),
 }
 
 /// The name of the toolchain that espup installs.
@@ -40,6 +43,7 @@ impl fmt::Display for Trouble {
                 write!(f, "the toolchain has no source of the standard library to build")
             }
             Self::Linker(name) => write!(f, "there is no linker `{name}`"),
+            Self::Tool(name) => write!(f, "there is no `{name}`, which a build script needs"),
         }
     }
 }
@@ -83,6 +87,11 @@ impl Trouble {
                  lld and name `ld.lld` as `linker` of the target in `.cargo/config.toml`"
                     .into()
             }
+            Self::Tool(_) => {
+                "install it; Mbed TLS with a clock (`tls-clock`) is compiled with clang, cmake and \
+                 ninja"
+                    .into()
+            }
             Self::Linker(_) => {
                 "install it, or name another as `linker` of the target in `.cargo/config.toml`"
                     .into()
@@ -107,6 +116,8 @@ enum Told {
     NoLibrary,
     /// The source is missing; a remedy follows.
     NoSource,
+    /// CMake misses a compiler; its name follows.
+    NoCompiler,
     /// A library is missing for this target; how to get it follows.
     NoTarget(String),
 }
@@ -138,6 +149,13 @@ impl Listener {
                 self.found = Some(Trouble::LibrarySource { remedy });
                 return;
             }
+            Told::NoCompiler if line.trim().is_empty() => Told::NoCompiler,
+            Told::NoCompiler => {
+                let name = line.trim();
+                // Another line can follow here, such as the path of one that does not work.
+                self.found = (!name.contains([' ', '/'])).then(|| Trouble::Tool(name.to_owned()));
+                return;
+            }
             Told::Nothing => Told::Nothing,
         };
         if line.starts_with("error[E0463]: can't find crate for `core`")
@@ -146,8 +164,12 @@ impl Listener {
             self.told = Told::NoLibrary;
         } else if line.contains("unable to build with the standard library") {
             self.told = Told::NoSource;
+        } else if line.trim() == "The CMAKE_C_COMPILER:" {
+            self.told = Told::NoCompiler;
         } else if let Some(rest) = line.strip_prefix("error: ") {
             self.found = missing(rest);
+        } else {
+            self.found = missing_tool(line);
         }
     }
 
@@ -158,7 +180,7 @@ impl Listener {
                 self.found.or(Some(Trouble::Core { target, is_downloadable: false }))
             }
             Told::NoSource => self.found.or(Some(Trouble::LibrarySource { remedy: None })),
-            Told::Nothing | Told::NoLibrary => self.found,
+            Told::Nothing | Told::NoLibrary | Told::NoCompiler => self.found,
         }
     }
 }
@@ -173,6 +195,20 @@ fn missing(error: &str) -> Option<Trouble> {
         return quoted(error, '\'').map(|name| Trouble::Toolchain(name.to_owned()));
     }
     None
+}
+
+/// What the crates `cmake` and `bindgen`, and CMake itself, say in a build script.
+fn missing_tool(line: &str) -> Option<Trouble> {
+    let name = if line.ends_with("` not installed?") {
+        quoted(line, '`')?
+    } else if line.contains("Unable to find libclang") {
+        "libclang"
+    } else if line.contains("unable to find a build program corresponding to \"Ninja\"") {
+        "ninja"
+    } else {
+        return None;
+    };
+    Some(Trouble::Tool(name.to_owned()))
 }
 
 /// The text between the first two of these quotes.
@@ -252,6 +288,29 @@ mod tests {
         ] {
             assert_eq!(heard(text), Some(Trouble::Toolchain("esp".into())));
         }
+    }
+
+    #[test]
+    fn build_scripts_say_what_they_lack() {
+        let tool = |name: &str| Some(Trouble::Tool(name.to_owned()));
+        assert_eq!(
+            heard(
+                "  failed to execute command: No such file or directory (os error 2)\n  is `cmake` \
+                 not installed?\n"
+            ),
+            tool("cmake")
+        );
+        let no_clang = "  CMake Error at CMakeLists.txt:48 (project):\n    The CMAKE_C_COMPILER:\n\n      \
+             clang\n\n    is not a full path and was not found in the PATH.\n";
+        assert_eq!(heard(no_clang), tool("clang"));
+        assert_eq!(heard(&no_clang.replace("clang", "/opt/clang")), None);
+        assert_eq!(heard("  Unable to find libclang: \"couldn't find any\"\n"), tool("libclang"));
+        assert_eq!(
+            heard(
+                "  CMake Error: CMake was unable to find a build program corresponding to \"Ninja\".\n"
+            ),
+            tool("ninja")
+        );
     }
 
     #[test]

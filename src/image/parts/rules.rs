@@ -111,6 +111,9 @@ const CRATES: &[(Part, &[&str])] = &[
             "hybrid_array",
             "generic_array",
             "fiat_crypto",
+            "ctutils",
+            "cmov",
+            "wnaf",
         ],
     ),
     (Part::UpdateAgent, &["esp_nvs", "semver"]),
@@ -137,13 +140,15 @@ const CRATES: &[(Part, &[&str])] = &[
             "defmt*",
             "log",
             "fugit",
+            "bitfield",
+            "bitflags",
             "enumset",
             "nb",
             "rand_core",
             "vcell",
         ],
     ),
-    (Part::Compiler, &["core", "alloc", "std", "compiler_builtins", "rustc_*"]),
+    (Part::Compiler, &["core", "alloc", "std", "compiler_builtins", "rustc_*", "__rustc"]),
 ];
 
 /// C of libraries by name, for a program whose libraries are not at hand: [`super::Libraries`] know
