@@ -100,7 +100,7 @@ fn nameless(is_radio: bool, place: Place) -> (Part, String) {
     }
 }
 
-/// Whose each range of addresses is: by the symbols, without overlaps.
+/// Whose each range of addresses is: by the symbols.
 fn symbols(file: &ElfFile32<'_>, origins: &Origins) -> Vec<Span<(Part, String)>> {
     let mut found: Vec<(u64, Reverse<u64>, bool, &str)> = file
         .symbols()
@@ -113,16 +113,13 @@ fn symbols(file: &ElfFile32<'_>, origins: &Origins) -> Vec<Span<(Part, String)>>
         .collect();
     // Of two symbols for the same bytes the longer counts, then the one that names its crate.
     found.sort_unstable();
-    let mut spans: Vec<Span<(Part, String)>> = Vec::new();
-    let mut covered = 0;
-    for (start, Reverse(size), _, name) in found {
-        let (start, end) = (start.max(covered), start.saturating_add(size));
-        if start < end {
-            covered = end;
-            spans.push(Span { range: start..end, of: owner(name, origins) });
-        }
-    }
-    spans
+    found
+        .into_iter()
+        .map(|(start, Reverse(size), _, name)| Span {
+            range: start..start.saturating_add(size),
+            of: owner(name, origins),
+        })
+        .collect()
 }
 
 /// Sections of the image, and whether they are the radio's.

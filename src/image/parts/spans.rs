@@ -10,12 +10,12 @@ pub(super) struct Span<T> {
 }
 
 /// Cuts `range` into pieces: what the spans say is there, and `None` for the gaps. The spans are in
-/// order; where two overlap, the first counts. The pieces lie end to end and cover the range.
+/// the order of their beginnings; where two overlap, the first counts. The pieces lie end to end and
+/// cover the range.
 pub(super) fn cover<T>(range: Range<u64>, spans: &[Span<T>]) -> Vec<(Range<u64>, Option<&T>)> {
-    let first = spans.partition_point(|span| span.range.end <= range.start);
     let mut pieces = Vec::new();
     let mut at = range.start;
-    for span in spans.get(first..).unwrap_or_default() {
+    for span in spans {
         let start = span.range.start.max(at);
         let end = span.range.end.min(range.end);
         if start >= range.end {
@@ -62,6 +62,13 @@ mod tests {
         assert_eq!(cover(5..10, &spans), [(5..10, None)]);
         assert_eq!(cover(12..13, &spans), [(12..13, Some(&'b'))]);
         assert!(cover(7..7, &spans).is_empty());
+        // One within another, and one that sticks out.
+        let spans = [span(0..20, 'a'), span(5..10, 'b'), span(15..30, 'c')];
+        assert_eq!(
+            cover(2..40, &spans),
+            [(2..20, Some(&'a')), (20..30, Some(&'c')), (30..40, None)]
+        );
+        assert_eq!(cover(12..14, &spans), [(12..14, Some(&'a'))]);
     }
 
     proptest! {
@@ -72,11 +79,8 @@ mod tests {
             mut ranges in prop::collection::vec((0u64..200, 1u64..40), 0..12),
         ) {
             ranges.sort_unstable();
-            let mut spans: Vec<Span<usize>> = Vec::new();
-            for (index, (start, len)) in ranges.iter().enumerate() {
-                let start = spans.last().map_or(*start, |last| last.range.end.max(*start));
-                spans.push(Span { range: start..start.saturating_add(*len), of: index });
-            }
+            let span = |(start, len): (u64, u64)| Span { range: start..start.saturating_add(len), of: () };
+            let spans: Vec<Span<()>> = ranges.into_iter().map(span).collect();
             let range = start..start.saturating_add(len);
             let mut at = range.start;
             for (piece, _) in cover(range.clone(), &spans) {
