@@ -9,6 +9,8 @@
 mod authority;
 mod bad_input;
 mod build;
+mod build_size;
+mod build_toolchain;
 mod ca;
 mod ca_add_url;
 mod ca_set;

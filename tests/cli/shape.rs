@@ -98,6 +98,8 @@ reports! {
     Keys { folder: String, roles: Vec<String>, root: String, }
     Build {
         file: String, version: String, size: u32, smallest_slot: String, slot_size: u32, free: u32,
+        slots: Vec<BuildSlot>, sections: Vec<Section>, published: Option<PublishedImage>,
+        not_compared: Option<String>, parts: Option<Vec<Part>>, certificate_dates: String,
     }
     Rehearse {
         product: String, chip: String, channel: String, read_from: String, staged: bool,
@@ -137,6 +139,12 @@ parts! {
     }
     GoneRoot { subject: String, sha256: String, }
     LiveServer { host: String, chain: Vec<String>, spares: Vec<Root>, }
+    BuildSlot { name: String, size: u32, free: u32, }
+    Section { section: String, bytes: u64, }
+    PublishedImage { version: String, size: u64, change: i64, sections: Option<Vec<Change>>, }
+    Change { section: String, change: i64, }
+    Part { part: String, bytes: u64, origins: Vec<Origin>, }
+    Origin { name: String, bytes: u64, }
     Aimed { version: String, size: u64, sha256: String, agent: String, rollout_percent: u8, }
     Start {
         from: Option<String>, outcome: String, to: Option<String>, slot: Option<u32>,
