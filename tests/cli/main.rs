@@ -9,6 +9,8 @@
 mod authority;
 mod bad_input;
 mod build;
+mod build_size;
+mod build_toolchain;
 mod ca;
 mod ca_add_url;
 mod ca_check;
@@ -23,6 +25,11 @@ mod crooked;
 mod demo;
 mod harness;
 mod init;
+#[cfg(unix)]
+mod init_dialogue;
+mod init_existing;
+mod init_refused;
+mod init_root_url;
 mod keys;
 mod material;
 mod partitions;
