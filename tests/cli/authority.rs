@@ -36,7 +36,7 @@ fn parameters(name: &str) -> CertificateParams {
     parameters
 }
 
-/// Sets both dates, in days from now.
+/// Sets both dates, in days from now; half a day more to the end, so that whole days are left.
 pub(crate) fn valid(parameters: &mut CertificateParams, from: i32, to: i32) {
     let date = |days: i32| {
         let distance = DAY * days.unsigned_abs();
@@ -44,7 +44,7 @@ pub(crate) fn valid(parameters: &mut CertificateParams, from: i32, to: i32) {
         if days < 0 { now - distance } else { now + distance }
     };
     parameters.not_before = date(from).into();
-    parameters.not_after = date(to).into();
+    parameters.not_after = (date(to) + DAY / 2).into();
 }
 
 impl Authority {

@@ -91,6 +91,10 @@ reports! {
         server: Option<LiveServer>,
     }
     CaList { roots: Vec<ListedRoot>, }
+    CaCheck {
+        url: String, address: Option<String>, tls: Vec<String>, chain: Vec<ShownLink>,
+        roots: Vec<CheckedRoot>, releases: Option<CheckedReleases>, checks: Vec<HostCheck>,
+    }
     CaRemove {
         removed: Vec<GoneRoot>, files: Vec<String>, pinned: usize, generated: Vec<String>,
     }
@@ -133,6 +137,25 @@ macro_rules! parts {
 }
 
 parts! {
+    ShownLink {
+        subject: String, issuer: String, key: Option<String>, not_after: String, days_left: i64,
+        size: usize,
+    }
+    CheckedRoot {
+        subject: String, sha256: String, not_after: String, days_left: i64, anchors: bool,
+        reason: Option<String>,
+    }
+    CheckedReleases { read_from: String, list: Vec<CheckedRelease>, }
+    CheckedRelease {
+        version: String, chip: String, channels: Vec<String>, rollout_percent: u8, reaches: String,
+        by: Option<Vec<String>>, pinned: Option<Vec<String>>, unknown: Option<Vec<String>>,
+    }
+    HostCheck {
+        check: String, outcome: String, message: String, findings: Vec<HostFinding>,
+    }
+    HostFinding {
+        code: String, severity: String, message: String, help: String, allowed: bool,
+    }
     ListedRoot {
         file: String, subject: String, sha256: String, key: Option<String>, not_after: String,
         days_left: i64, refused: Option<String>,

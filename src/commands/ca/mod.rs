@@ -1,10 +1,12 @@
 //! `ca`: pinned roots, from a live server or a PEM file into the project and its generated source.
 
 mod add;
+mod check;
 mod confirm;
 mod embed;
 mod error;
 mod list;
+mod published;
 mod remove;
 mod settings;
 mod sources;
@@ -30,6 +32,7 @@ pub struct Ca {
 enum Action {
     Add(add::Add),
     List(list::List),
+    Check(check::Check),
     Remove(remove::Remove),
     Embed(embed::Embed),
 }
@@ -40,6 +43,7 @@ impl Ca {
         match self.action {
             Action::Add(_) => "ca add",
             Action::List(_) => "ca list",
+            Action::Check(_) => "ca check",
             Action::Remove(_) => "ca remove",
             Action::Embed(_) => "ca embed",
         }
@@ -50,6 +54,7 @@ impl Ca {
         match self.action {
             Action::Add(add) => add.run(context),
             Action::List(list) => list.run(context),
+            Action::Check(check) => check.run(context),
             Action::Remove(remove) => remove.run(context),
             Action::Embed(embed) => embed.run(context),
         }
