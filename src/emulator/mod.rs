@@ -36,3 +36,6 @@ pub trait Narrator {
     /// Something was seen, and it was right.
     fn seen(&mut self, what: String);
 }
+
+#[cfg(test)]
+mod tests;
