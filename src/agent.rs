@@ -43,6 +43,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "reset.rs",
     "resume.rs",
     "rollout.rs",
+    "settings.rs",
     "slot_writer.rs",
     "trial.rs",
     "tuf.rs",
@@ -56,6 +57,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "tuf/root.rs",
     "tuf/state.rs",
     "tuf/targets.rs",
+    "url.rs",
 ];
 
 /// Where the tests of a file begin. They need the host and stay with this tool.

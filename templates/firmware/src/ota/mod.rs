@@ -28,6 +28,8 @@ pub mod reports;
 pub mod reset;
 pub mod resume;
 pub mod rollout;
+pub mod settings;
 mod slot_writer;
 pub mod trial;
 pub mod tuf;
+pub mod url;
