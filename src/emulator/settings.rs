@@ -33,30 +33,27 @@ pub(super) fn nvs(settings: &Settings, size: u32) -> Result<Vec<u8>, EmulatorErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent;
     use crate::agent::layout::Region;
     use crate::agent::nvs_store::NvsStore;
     use crate::agent::ports::Store;
+    use crate::agent::settings::SHORTEST_POLL;
     use crate::virtual_device::flash::{FlashHandle, VirtualFlash};
 
     fn settings() -> Settings {
-        Settings { url: "https://10.0.2.2:40443/updates".into(), poll_s: 5 }
+        Settings { url: "https://10.0.2.2:40443/updates".into(), poll_s: SHORTEST_POLL }
     }
 
     #[test]
-    fn the_settings_can_be_read_back() {
+    fn the_agent_reads_them_and_finds_nothing_of_its_own() {
         let bytes = nvs(&settings(), 0x5000).unwrap();
         assert_eq!(bytes.len(), 0x5000);
-        let mut nvs = Nvs::new(0, bytes.len(), MemFlash::from_bytes(bytes)).unwrap();
-        let url: String = nvs.get(&NAMESPACE, &Key::from_str("url")).unwrap();
-        let poll_s: u32 = nvs.get(&NAMESPACE, &Key::from_str("poll_s")).unwrap();
-        assert_eq!(Settings { url, poll_s }, settings());
-    }
-
-    #[test]
-    fn the_agent_opens_such_a_partition_and_finds_nothing_of_its_own() {
-        let bytes = nvs(&settings(), 0x5000).unwrap();
         let flash = FlashHandle::new(VirtualFlash::with_contents(bytes));
         let mut store = NvsStore::open(flash, Region { start: 0, len: 0x5000 }).unwrap();
+        let read = agent::settings::Settings::read(&mut store);
+        assert_eq!(read.url.unwrap().to_string(), settings().url);
+        assert_eq!((read.poll_seconds, read.wifi, read.channel), (SHORTEST_POLL, None, None));
+        assert_eq!(read.problems, []);
         assert_eq!(store.get("pending", &mut [0; 64]).unwrap(), None);
         store.set("pending", b"x").unwrap();
     }

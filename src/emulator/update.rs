@@ -12,6 +12,7 @@ use super::kind::Network;
 use super::machine::{Cut, End, Session, Until};
 use super::settings::Settings;
 use super::{EmulatorError, FlashImage, Machine, Narrator, Program};
+use crate::agent::settings::SHORTEST_POLL;
 use crate::chip::Chip;
 use crate::device::SlotReport;
 use crate::flash_size::FlashSize;
@@ -21,8 +22,6 @@ use crate::virtual_device::bootloader::Target;
 
 /// The file with the flash of this rehearsal.
 pub const FLASH: &str = "flash-update.bin";
-/// Seconds between two polls of the emulated device.
-const POLL_SECONDS: u32 = 5;
 /// How long the server is away during a trial. A device that would confirm without it has done so
 /// by then: with it, confirming takes some seconds.
 const OUTAGE: Duration = Duration::from_secs(30);
@@ -47,7 +46,7 @@ pub fn machine(
     let mut flash = FlashImage::new(chip, size, table)?;
     flash.install(0, image)?;
     flash.settle()?;
-    flash.set(&Settings { url: url(program.emulator, server), poll_s: POLL_SECONDS })?;
+    flash.set(&Settings { url: url(program.emulator, server), poll_s: SHORTEST_POLL })?;
     Machine::new((program, chip), (folder, FLASH), &flash, Network::User, deadline)
 }
 
