@@ -126,17 +126,13 @@ impl<'a> Workshop<'a> {
         let mut release = vec![("channel", text(&project.channel.value))];
         // The device is told another one by its `nvs`, which comes first.
         release.extend(project.url.value.as_ref().map(|url| ("url", text(url))));
-        let section = |pairs: Vec<(&str, toml::Value)>| {
-            let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value));
-            toml::Value::Table(pairs.collect())
-        };
-        let settings = section(vec![
+        let settings = table_of(vec![
             ("product", text(&project.product.value)),
             ("chip", text(&project.chip.value)),
             ("flash-size", text(&project.flash_size.value)),
-            ("partitions", section(partitions.into())),
-            ("trust", section(trust.into())),
-            ("release", section(release)),
+            ("partitions", table_of(partitions.into()).into()),
+            ("trust", table_of(trust.into()).into()),
+            ("release", table_of(release).into()),
         ]);
         Ok(settings.to_string())
     }
@@ -169,6 +165,10 @@ impl<'a> Workshop<'a> {
             Ok(_) | Err(_) => context::write(&file, bytes),
         }
     }
+}
+
+fn table_of(pairs: Vec<(&str, toml::Value)>) -> toml::Table {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ContextError> {
