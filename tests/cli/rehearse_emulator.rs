@@ -6,9 +6,12 @@
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::harness::Project;
 use crate::material::{self, SLOTS};
+use crate::rehearse::published;
+use crate::releases::Release;
 use crate::shape::{EmulatedPart, RehearseEmulator};
 
 const QEMU: [&str; 4] = ["rehearse", "--emulator", "qemu", "--boot-only"];
@@ -21,7 +24,7 @@ fn built(version: &str) -> Project {
 
 /// Puts a program on the path of `project`, besides what is there. A shell writes it: a file that
 /// this process has open for writing could not be executed while another test starts a process.
-fn with_program(project: Project, name: &str, script: &str) -> Project {
+pub(crate) fn with_program(project: Project, name: &str, script: &str) -> Project {
     let bin = project.around("bin");
     fs::create_dir_all(&bin).unwrap();
     let mut shell = Command::new("sh")
@@ -228,6 +231,65 @@ fn a_firmware_that_cannot_be_built_for_an_emulated_chip_is_told_the_way_out() {
         "error: there is no firmware: `Cargo.toml` is missing\n  \
          help: pass `--boot-only` to boot the image without a whole update\n",
     );
+}
+
+#[test]
+fn a_published_release_is_booted_where_nothing_was_built() {
+    let run = format!("{}; exec sleep 60", loaded(0));
+    let project = with_qemu(published(&["1.0.0", "1.1.0"]), "esp32c3", &run);
+    project
+        .run(QEMU.into_iter().chain(["--deadline", "1", "--format", "json", "-q"]))
+        .exits(1)
+        .stderr("")
+        .json(|report: RehearseEmulator| {
+            assert_eq!(report.boot.image.as_deref(), Some("dir:dist"));
+            assert_eq!(report.boot.version, "1.1.0");
+        });
+    // Also where something was built, if the published one is asked for.
+    let built = "target/esp-ota/thermostat-esp32c3-1.2.0.bin";
+    let project = project.file(built, material::image("1.2.0"));
+    project
+        .run(QEMU.into_iter().chain(["--staged"]))
+        .exits(1)
+        .stdout("")
+        .stderr_is(|text| text.starts_with("error: nothing is staged in dir:dist\n"));
+}
+
+#[test]
+fn a_release_without_an_agent_has_no_trial_to_arm() {
+    let project = with_qemu(published(&["1.0.0"]), "esp32c3", "exit 1");
+    let image = material::image("1.1.0");
+    Release::new("1.1.0", image).with(|custom| custom.agent = None).publish(&project);
+    project.run(QEMU).exits(1).stdout("").stderr(
+        "error: 1.1.0 has no update agent, so it has no trial to arm\n  help: try it on a board\n",
+    );
+}
+
+#[test]
+fn after_ctrl_c_nothing_runs_on() {
+    let project = with_qemu(built("1.0.0"), "esp32c3", "echo $$ > pid; exec sleep 600");
+    let mut child =
+        project.command(QEMU).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let file = project.path("target/esp-ota/emulator/pid");
+    let signal = |name: &str, pid: &str| {
+        Command::new("kill").args([name, pid]).stderr(Stdio::null()).status().unwrap().success()
+    };
+    let wait = |what: &str, mut is_so: Box<dyn FnMut() -> bool + '_>| {
+        let since = Instant::now();
+        while !is_so() {
+            assert!(since.elapsed() < Duration::from_secs(30), "{what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait(
+        "the emulator does not start",
+        Box::new(|| fs::read_to_string(&file).is_ok_and(|pid| pid.ends_with('\n'))),
+    );
+    let emulator = fs::read_to_string(&file).unwrap();
+    assert!(signal("-0", emulator.trim()));
+    assert!(signal("-INT", &child.id().to_string()));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    wait("the emulator is still there", Box::new(|| !signal("-0", emulator.trim())));
 }
 
 #[test]
