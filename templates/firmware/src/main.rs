@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod heap;
 mod net;
+#[expect(dead_code, unused_imports, reason = "`cargo esp-ota` uses more of it than a device")]
 mod ota;
 mod ota_config;
 mod platform;

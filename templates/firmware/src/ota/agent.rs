@@ -232,7 +232,10 @@ impl<'a, F: NorFlash, S: Store> Agent<'a, F, S> {
             Ok(_) => Network::Quiet,
             Err(TransportError::Untrusted) => Network::Untrusted,
             Err(
-                TransportError::Unreachable | TransportError::Truncated | TransportError::TooSlow,
+                TransportError::Unreachable
+                | TransportError::Truncated
+                | TransportError::TooSlow
+                | TransportError::HeadTooLarge,
             ) => Network::Away,
         })?;
         Ok(answer.map(drop).map_err(tuf::Error::from)?)

@@ -13,6 +13,7 @@ pub mod agent;
 pub mod clock;
 mod download;
 pub mod history;
+pub mod http;
 pub mod image;
 pub mod install;
 pub mod json;

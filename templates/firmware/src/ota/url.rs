@@ -75,8 +75,7 @@ impl Url {
         if !is_path(path) {
             return Err(UrlError::Path);
         }
-        let path = path.trim_end_matches('/').into();
-        Ok(Self { host: host.to_ascii_lowercase(), port, path })
+        Ok(Self { host: host.to_ascii_lowercase(), port, path: path.into() })
     }
 
     /// The host, in lower case: a name, or an IPv4 address with dots.
@@ -95,7 +94,13 @@ impl Url {
     /// begins with `/` and does not end with one.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.path
+        self.path.trim_end_matches('/')
+    }
+
+    /// The path with the `/` at its end, where it was given with one; `/` for the server's root.
+    #[must_use]
+    pub fn path_as_given(&self) -> &str {
+        if self.path.is_empty() { "/" } else { &self.path }
     }
 
     /// What the `Host` header says: the host, and the port where it is not that of https.
@@ -110,7 +115,7 @@ impl Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "https://{}{}", self.authority(), self.path)
+        write!(f, "https://{}{}", self.authority(), self.path_as_given())
     }
 }
 
@@ -227,7 +232,12 @@ mod tests {
             let url = Url::parse(text).unwrap();
             assert_eq!((url.host(), url.port(), url.path()), (host, port, path), "{text}");
             assert_eq!(url.authority(), authority);
-            assert_eq!(Url::parse(&url.to_string()), Ok(url), "{text}");
+            let again = Url::parse(&url.to_string()).unwrap();
+            assert_eq!(
+                (again.path_as_given(), again.path()),
+                (url.path_as_given(), path),
+                "{text}"
+            );
         }
     }
 
@@ -379,6 +389,8 @@ mod tests {
                 assert_eq!(Some(ours.host()), other.host_str(), "{text}");
                 assert_eq!(Some(ours.port()), other.port_or_known_default(), "{text}");
                 assert_eq!(ours.path(), other.path().trim_end_matches('/'), "{text}");
+                assert_eq!(ours.path_as_given(), other.path(), "{text}");
+                assert_eq!(ours.to_string(), other.as_str(), "{text}");
                 assert_eq!(ours.authority(), other.authority(), "{text}");
                 assert!(other.username().is_empty() && other.password().is_none());
                 assert!(other.query().is_none() && other.fragment().is_none());
