@@ -42,6 +42,7 @@ mod partitions_show;
 mod publish;
 mod redact;
 mod rehearse;
+mod rehearse_emulator;
 mod rehearse_faults;
 mod rehearse_public;
 mod releases;

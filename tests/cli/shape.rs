@@ -110,6 +110,10 @@ reports! {
         release: Option<Aimed>, halted: Vec<Aimed>, device: String, starts: Vec<Start>,
         model: Model,
     }
+    RehearseEmulator {
+        product: String, chip: String, emulator: String, program: String, program_version: String,
+        boot: EmulatedPart, update: Option<EmulatedPart>, serial_log: String,
+    }
     Publish {
         product: String, chip: String, channel: String, version: String, size: u32, sha256: String,
         published: bool, rehearsed: Option<Rehearsed>, rehearsed_with_own_agent: bool,
@@ -179,6 +183,12 @@ parts! {
         message: String, caused_by: Vec<String>, help: Option<String>, location: Option<Location>,
         exit_code: u8,
     }
+    EmulatedPart {
+        image: Option<String>, from: Option<String>, version: String, size: u64, sha256: String,
+        passed: bool, steps: Vec<EmulatedStep>, fault: Option<EmulatedFault>, flash: String,
+    }
+    EmulatedStep { what: String, seconds: u64, }
+    EmulatedFault { code: String, message: String, serial: Vec<String>, }
     Wire { requests: u32, bytes: u64, files: WireFiles, }
     WireFiles {
         root: Transferred, timestamp: Transferred, snapshot: Transferred, targets: Transferred,
