@@ -18,6 +18,7 @@ mod crooked;
 mod demo;
 mod harness;
 mod init;
+mod inspect;
 mod keys;
 mod material;
 mod partitions;
