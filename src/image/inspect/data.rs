@@ -105,6 +105,9 @@ mod tests {
         torn[28] ^= 1;
         assert_eq!(found(&torn), None);
         assert_eq!(found(&[entry(1), entry(2), entry(3)].concat()), None);
+        let mut more = entry(1);
+        more[32] = 0;
+        assert_eq!(found(&more), None, "something else stands in the sector");
     }
 
     #[test]
