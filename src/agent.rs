@@ -24,6 +24,13 @@ const SOURCES: &[(&str, &str)] = sources![
     "clock.rs",
     "download.rs",
     "history.rs",
+    "http.rs",
+    "http/body.rs",
+    "http/fault.rs",
+    "http/head.rs",
+    "http/line.rs",
+    "http/patience.rs",
+    "http/request.rs",
     "image.rs",
     "install.rs",
     "json.rs",
@@ -43,6 +50,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "reset.rs",
     "resume.rs",
     "rollout.rs",
+    "settings.rs",
     "slot_writer.rs",
     "trial.rs",
     "tuf.rs",
@@ -56,6 +64,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "tuf/root.rs",
     "tuf/state.rs",
     "tuf/targets.rs",
+    "url.rs",
 ];
 
 /// Where the tests of a file begin. They need the host and stay with this tool.

@@ -53,9 +53,9 @@ macro_rules! files {
     };
 }
 
-/// Files with text to fill in end in `.in`; a folder with a real `Cargo.toml` would be left out of
-/// the published crate.
-const FILES: &[File] = files![
+/// What a new project gets besides the modules. Files with text to fill in end in `.in`; a folder
+/// with a real `Cargo.toml` would be left out of the published crate.
+const PROJECT: &[File] = files![
     "Cargo.toml" <- "Cargo.toml.in",
     "README.md" <- "README.md.in",
     ".cargo/config.toml" <- "cargo-config.toml.in",
@@ -63,26 +63,47 @@ const FILES: &[File] = files![
     ".rustfmt.toml" <- "rustfmt.toml.in",
     "build.rs" <- "build.rs",
     "src/main.rs" <- "src/main.rs",
-    "src/platform.rs" <- "src/platform.rs",
+    "src/heap.rs" <- "src/heap.rs.in",
+    "src/net/mod.rs" <- "src/net/mod.rs",
+    "src/net/station.rs" <- "src/net/station.rs",
+];
+
+/// The modules around the agent: whatever the rest of a firmware is, it needs these.
+const MODULES: &[File] = files![
+    "src/platform/mod.rs" <- "src/platform/mod.rs",
+    "src/platform/c_library.rs" <- "src/platform/c_library.rs",
+    "src/platform/wall_clock.rs" <- "src/platform/wall_clock.rs",
+    "src/platform/emulator/mod.rs" <- "src/platform/emulator/mod.rs",
+    "src/platform/emulator/open_eth.rs" <- "src/platform/emulator/open_eth.rs",
+    "src/platform/emulator/printf.rs" <- "src/platform/emulator/printf.rs",
+    "src/tls.rs" <- "src/tls.rs",
+    "src/updates/mod.rs" <- "src/updates/mod.rs",
+    "src/updates/connection.rs" <- "src/updates/connection.rs",
+    "src/updates/sntp.rs" <- "src/updates/sntp.rs",
 ];
 
 /// rustup fetches the target for the RISC-V chips; espup's toolchain for Xtensa brings its own.
 const RISCV_TOOLCHAIN: &[File] = files!["rust-toolchain.toml" <- "rust-toolchain.toml.in"];
 const XTENSA_TOOLCHAIN: &[File] = files!["rust-toolchain.toml" <- "rust-toolchain-xtensa.toml.in"];
 
+const ONE_CORE: &[File] = files!["src/platform/cores.rs" <- "src/platform/cores.rs"];
+const TWO_CORES: &[File] = files!["src/platform/cores.rs" <- "src/platform/cores-two.rs"];
+
 /// Every file of a new firmware, the agent included.
 pub(super) fn firmware_files(values: &Values<'_>) -> Result<Vec<(PathBuf, String)>, InitError> {
     let is_xtensa = values.chip.target().starts_with("xtensa");
+    let toolchain = if is_xtensa { XTENSA_TOOLCHAIN } else { RISCV_TOOLCHAIN };
     let names = BTreeMap::from([
         ("product", values.product.to_string()),
         ("chip", values.chip.to_string()),
         ("target", values.chip.target().to_owned()),
+        ("heap_kb", heap_kb(values.chip).to_string()),
         ("tool_version", env!("CARGO_PKG_VERSION").to_owned()),
     ]);
     let mut unused: BTreeSet<&str> = names.keys().copied().collect();
     let mut files = Vec::new();
-    let toolchain = if is_xtensa { XTENSA_TOOLCHAIN } else { RISCV_TOOLCHAIN };
-    for File { path, name, text } in FILES.iter().chain(toolchain) {
+    let project = PROJECT.iter().chain(toolchain);
+    for File { path, name, text } in project.chain(MODULES).chain(cores(values.chip)) {
         let text = if name.ends_with(".in") {
             fill(text, &names, &mut unused)
                 .map_err(|source| InitError::Template { file: name, source })?
@@ -96,6 +117,36 @@ pub(super) fn firmware_files(values: &Values<'_>) -> Result<Vec<(PathBuf, String
         files.push((PathBuf::from("src/ota").join(name), text.to_owned()));
     }
     Ok(files)
+}
+
+/// KB of RAM that the heap gets besides the 60 KB of the bootloader. What the linker has left over
+/// is the stack, and the agent takes 14 KB of that.
+fn heap_kb(chip: Chip) -> u32 {
+    match chip {
+        Chip::Esp32c2 => 88,
+        Chip::Esp32 | Chip::Esp32s2 => 96,
+        Chip::Esp32s3
+        | Chip::Esp32c3
+        | Chip::Esp32c5
+        | Chip::Esp32c6
+        | Chip::Esp32c61
+        | Chip::Esp32h2
+        | Chip::Esp32p4 => 128,
+    }
+}
+
+/// Chips with two cores have to park one of them while they write flash.
+fn cores(chip: Chip) -> &'static [File] {
+    match chip {
+        Chip::Esp32 | Chip::Esp32s3 | Chip::Esp32p4 => TWO_CORES,
+        Chip::Esp32s2
+        | Chip::Esp32c2
+        | Chip::Esp32c3
+        | Chip::Esp32c5
+        | Chip::Esp32c6
+        | Chip::Esp32c61
+        | Chip::Esp32h2 => ONE_CORE,
+    }
 }
 
 /// Replaces each `{{name}}`. Everything else is copied as it is.

@@ -16,6 +16,7 @@ mod reasons;
 mod reports;
 mod resume;
 mod server;
+mod settings;
 mod torn;
 mod trials;
 

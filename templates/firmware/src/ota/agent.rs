@@ -91,6 +91,11 @@ impl<'a, F: NorFlash, S: Store> Agent<'a, F, S> {
         &self.settings.identity.version
     }
 
+    /// The channel it follows.
+    pub fn channel(&self) -> &str {
+        &self.settings.identity.channel
+    }
+
     /// Looks back, once after start and before the radio: did the release that was installed last
     /// come to stay? Afterwards [`Agent::boot`] is final.
     pub fn look_back(&mut self, on: &mut impl FnMut(Event)) -> Result<(), Error> {
@@ -227,7 +232,10 @@ impl<'a, F: NorFlash, S: Store> Agent<'a, F, S> {
             Ok(_) => Network::Quiet,
             Err(TransportError::Untrusted) => Network::Untrusted,
             Err(
-                TransportError::Unreachable | TransportError::Truncated | TransportError::TooSlow,
+                TransportError::Unreachable
+                | TransportError::Truncated
+                | TransportError::TooSlow
+                | TransportError::HeadTooLarge,
             ) => Network::Away,
         })?;
         Ok(answer.map(drop).map_err(tuf::Error::from)?)

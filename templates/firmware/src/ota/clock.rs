@@ -81,12 +81,38 @@ pub fn unix_seconds(text: &str) -> Option<u64> {
     };
     let (date, time) = text.split_once('T')?;
     let [year, month, day] = fields(date, '-', [4, 2, 2])?;
+    seconds(days_since_1970(year, month, day)?, time)
+}
+
+/// Unix seconds of an HTTP date in its only current form, such as `Sun, 06 Nov 1994 08:49:37 GMT`
+/// (RFC 9110, section 5.6.7). The two older forms have not been written for decades.
+#[must_use]
+pub fn http_date(text: &str) -> Option<u64> {
+    let (weekday, text) = text.strip_suffix(" GMT")?.split_once(", ")?;
+    let (date, time) = text.rsplit_once(' ')?;
+    let (day, rest) = date.split_once(' ')?;
+    let (month, year) = rest.split_once(' ')?;
+    let [day] = fields(day, ' ', [2])?;
+    let [year] = fields(year, ' ', [4])?;
+    let before = MONTHS.iter().position(|name| *name == month)?;
+    let month = u64::try_from(before).ok()?.checked_add(1)?;
+    let days = days_since_1970(year, month, day)?;
+    // 1970 began on a Thursday.
+    let of_week = usize::try_from(days.checked_add(4)?.checked_rem(7)?).ok()?;
+    (WEEKDAYS.get(of_week) == Some(&weekday)).then(|| seconds(days, time)).flatten()
+}
+
+const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// Unix seconds of a time of day, `HH:MM:SS`.
+fn seconds(days: u64, time: &str) -> Option<u64> {
     let [hour, minute, second] = fields(time, ':', [2, 2, 2])?;
     // RFC 3339, section 5.7: second 60 is a leap second, counted here as the second after it.
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let days = days_since_1970(year, month, day)?;
     days.checked_mul(24)?
         .checked_add(hour)?
         .checked_mul(60)?
@@ -99,10 +125,10 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Three numbers of fixed widths with `separator` between them.
-fn fields(text: &str, separator: char, widths: [usize; 3]) -> Option<[u64; 3]> {
+/// Numbers of fixed widths with `separator` between them.
+fn fields<const N: usize>(text: &str, separator: char, widths: [usize; N]) -> Option<[u64; N]> {
     let mut parts = text.split(separator);
-    let mut numbers = [0; 3];
+    let mut numbers = [0; N];
     for (number, width) in numbers.iter_mut().zip(widths) {
         let part = parts.next().filter(|part| part.len() == width && is_digits(part))?;
         *number = part.parse().ok()?;
@@ -200,11 +226,69 @@ mod tests {
         }
     }
 
+    /// Answers from `date --utc --date=TEXT +%s`; the first is the example of RFC 9110.
+    #[test]
+    fn a_date_header_is_a_time_of_the_calendar() {
+        for (text, seconds) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+            ("Thu, 29 Feb 2024 23:59:59 GMT", 1_709_251_199),
+            ("Tue, 01 Jun 2027 00:00:00 GMT", 1_811_808_000),
+            ("Fri, 31 Dec 9999 23:59:60 GMT", 253_402_300_800),
+        ] {
+            assert_eq!(http_date(text), Some(seconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_date_header_is_none() {
+        for text in [
+            "",
+            " GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 +0000",
+            "Sun, 06 Nov 1994 8:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49 GMT",
+            "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 06 Nov 1994  08:49:37 GMT",
+            "Wed, 31 Dec 1969 23:59:59 GMT",
+            "Thu, 30 Feb 2023 00:00:00 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+            "1994-11-06T08:49:37Z",
+        ] {
+            assert_eq!(http_date(text), None, "{text}");
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn a_date_header_is_read_as_httpdate_reads_it(
+            seconds in 0..253_402_300_800_u64,
+            odd in "(Sun|Mon|Tue), [0-3][0-9] (Jan|Feb|Nov) [12][0-9]{3} [0-2][0-9]:[0-6][0-9]:[0-6][0-9] GMT",
+        ) {
+            let since = std::time::Duration::from_secs(seconds);
+            let time = std::time::UNIX_EPOCH.checked_add(since).unwrap();
+            assert_eq!(http_date(&httpdate::fmt_http_date(time)), Some(seconds));
+            if let Some(ours) = http_date(&odd).filter(|_| !odd.contains(":60 ")) {
+                let other = httpdate::parse_http_date(&odd).unwrap();
+                let other = other.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+                assert_eq!(ours, other, "{odd}");
+            }
+        }
+
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,30}", near in "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z") {
             let _ = unix_seconds(&text);
             let _ = unix_seconds(&near);
+            let _ = http_date(&text);
         }
     }
 }

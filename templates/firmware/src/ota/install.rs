@@ -103,7 +103,10 @@ impl InstallError {
             | Self::Flash
             | Self::FlashDigest
             | Self::Transport(
-                TransportError::Unreachable | TransportError::Truncated | TransportError::TooSlow,
+                TransportError::Unreachable
+                | TransportError::Truncated
+                | TransportError::TooSlow
+                | TransportError::HeadTooLarge,
             )
             | Self::Status(_)
             | Self::Range => false,

@@ -1,6 +1,7 @@
 //! The agent's memory in the `nvs` partition, in ESP-IDF's own format, so that other tools can
 //! read it.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
@@ -12,8 +13,10 @@ use super::layout::Region;
 use super::nvs_repair;
 use super::ports::{Store, StoreError};
 
-/// Namespace of the agent's state. Settings are in `esp_ota`.
+/// Namespace of the agent's state.
 const NAMESPACE: Key = Key::from_str("esp_ota_st");
+/// Namespace of the settings. The agent only reads them.
+const SETTINGS: Key = Key::from_str("esp_ota");
 
 /// [`Store`] over the `nvs` partition.
 pub struct NvsStore<F: NorFlash>(Nvs<Checked<F>>);
@@ -38,6 +41,39 @@ impl<F: NorFlash> NvsStore<F> {
         let start = usize::try_from(partition.start).map_err(|_| StoreError)?;
         let len = usize::try_from(partition.len).map_err(|_| StoreError)?;
         Nvs::new(start, len, Checked(flash)).map(Self).map_err(|_| StoreError)
+    }
+}
+
+/// Why there is no telling what a setting is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// Flash could not be read, or what stands there is damaged.
+    Flash,
+    /// It is of another type.
+    Kind,
+}
+
+impl<F: NorFlash> NvsStore<F> {
+    /// Reads a text of the settings. `None` where there is none of this name.
+    pub(super) fn text_setting(&mut self, key: &str) -> Result<Option<String>, Unread> {
+        let key = name(key).map_err(|_| Unread::Flash)?;
+        found(self.0.get(&SETTINGS, &key))
+    }
+
+    /// Reads a number of the settings. `None` where there is none of this name.
+    pub(super) fn number_setting(&mut self, key: &str) -> Result<Option<u32>, Unread> {
+        let key = name(key).map_err(|_| Unread::Flash)?;
+        found(self.0.get(&SETTINGS, &key))
+    }
+}
+
+fn found<T>(read: Result<T, Error>) -> Result<Option<T>, Unread> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::KeyNotFound | Error::NamespaceNotFound) => Ok(None),
+        // A text that is none, too: esp-nvs has one word for it.
+        Err(Error::ItemTypeMismatch(_) | Error::CorruptedData) => Err(Unread::Kind),
+        Err(_) => Err(Unread::Flash),
     }
 }
 

@@ -45,6 +45,20 @@ pub enum Event {
     },
 }
 
+impl core::fmt::Display for Event {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::FellBack { version } => write!(f, "{version} did not prove itself: fell back"),
+            Self::Verified { root, clock } => {
+                write!(f, "metadata verified (root {root}, time by {clock})")
+            }
+            Self::Found { version, len } => write!(f, "found {version}, {len} bytes"),
+            Self::Progress { received } => write!(f, "{received} bytes"),
+            Self::Installed { version, slot } => write!(f, "installed {version} in ota_{slot}"),
+        }
+    }
+}
+
 /// What a poll came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -48,6 +48,8 @@ pub enum TransportError {
     Truncated,
     /// The answer came too slowly to wait for its end. Worth another try.
     TooSlow,
+    /// The answer's head is longer than a device has room for. The host has to change.
+    HeadTooLarge,
     /// The server's certificate does not lead to a pinned root or names another host.
     Untrusted,
 }
@@ -59,6 +61,7 @@ impl TransportError {
             Self::Unreachable => "unreachable",
             Self::Truncated => "truncated",
             Self::TooSlow => "too-slow",
+            Self::HeadTooLarge => "head-too-large",
             Self::Untrusted => "untrusted-tls",
         }
     }
@@ -70,6 +73,7 @@ impl core::fmt::Display for TransportError {
             Self::Unreachable => "the server did not answer, or went away",
             Self::Truncated => "the server's answer ended too early",
             Self::TooSlow => "the server's answer came too slowly",
+            Self::HeadTooLarge => "the head of the server's answer is too large",
             Self::Untrusted => "the server could not prove who it is",
         })
     }

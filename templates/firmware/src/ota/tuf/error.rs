@@ -218,7 +218,10 @@ impl Error {
         match self {
             Self::Refused(..) | Self::Transport(TransportError::Untrusted) => Kind::Trust,
             Self::Transport(
-                TransportError::Unreachable | TransportError::Truncated | TransportError::TooSlow,
+                TransportError::Unreachable
+                | TransportError::Truncated
+                | TransportError::TooSlow
+                | TransportError::HeadTooLarge,
             )
             | Self::Status(_) => Kind::Network,
             Self::StoredRoot(_) | Self::StoredState | Self::Store | Self::OutOfMemory(_) => {

@@ -1,8 +1,17 @@
-//! The board: all that knows the chip. The update agent sees flash, a layout and plain values.
+//! The board: all that knows the chip, and all that is `unsafe`. The update agent sees flash, a
+//! layout and plain values.
+
+mod c_library;
+mod cores;
+#[cfg(feature = "emulator")]
+pub mod emulator;
+#[cfg(feature = "tls-clock")]
+pub mod wall_clock;
 
 use alloc::format;
 use alloc::string::String;
 use core::cell::RefCell;
+use core::convert::Infallible;
 use core::fmt;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
@@ -11,11 +20,13 @@ use esp_bootloader_esp_idf::partitions::{self, PARTITION_TABLE_MAX_LEN, Partitio
 use esp_hal::delay::Delay;
 use esp_hal::efuse;
 use esp_hal::peripherals::{FLASH, RTC_TIMER};
+use esp_hal::rng::Rng;
 use esp_hal::rtc_cntl::{Rtc, RwdtStage};
 use esp_hal::system::{self, software_reset};
 use esp_hal::time::Duration;
 use esp_println::println;
 use esp_storage::{FlashStorage, FlashStorageError};
+use rand_core::{TryCryptoRng, TryRng};
 
 use crate::ota::layout::{Layout, Region, Running};
 use crate::ota::ports::StoreError;
@@ -37,7 +48,7 @@ pub struct Flash(RefCell<FlashStorage<'static>>);
 
 impl Flash {
     pub fn new(peripheral: FLASH<'static>) -> Self {
-        Self(RefCell::new(FlashStorage::new(peripheral)))
+        Self(RefCell::new(cores::flash(peripheral)))
     }
 }
 
@@ -131,6 +142,45 @@ pub fn slot_name(running: Running) -> impl fmt::Display {
 pub fn device_id() -> String {
     efuse::base_mac_address().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// An address of our own for the Ethernet of an emulated board, whose eFuses may hold none.
+#[cfg(feature = "emulator")]
+pub fn mac_address() -> [u8; 6] {
+    let mut mac = [0; 6];
+    mac.copy_from_slice(efuse::base_mac_address().as_bytes());
+    let [first, ..] = &mut mac;
+    *first = 0x02; // locally administered, and no multicast (IEEE 802, section 8.2)
+    mac
+}
+
+/// Random numbers from the hardware. They are good enough for keys while the radio is on, or, in an
+/// emulator, while a `TrngSource` is alive (ESP-IDF, "Random Number Generation").
+pub struct HardwareRng(Rng);
+
+impl HardwareRng {
+    pub fn new() -> Self {
+        Self(Rng::new())
+    }
+}
+
+impl TryRng for HardwareRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.0.random())
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from(self.0.random()) << 32 | u64::from(self.0.random()))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.0.read(bytes);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for HardwareRng {}
 
 /// Revision of the chip: major times 100 plus minor, as image headers count it.
 pub fn chip_revision() -> u16 {

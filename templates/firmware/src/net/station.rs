@@ -1,0 +1,59 @@
+//! Wi-Fi as a station: joins the network that the device was given, and joins it again.
+
+use embassy_executor::Spawner;
+use embassy_time::{Duration, Timer};
+use esp_hal::peripherals::WIFI;
+use esp_println::println;
+use esp_radio::wifi::sta::StationConfig;
+use esp_radio::wifi::{
+    AuthenticationMethodConfig, Config, ControllerConfig, WifiController, WifiError,
+};
+
+use crate::ota::settings::Wifi;
+
+/// Between two tries to join.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Joins `network` and stays in it. Without one this says so, and the device waits: `cargo esp-ota
+/// flash` writes the name and the password of a network into its settings.
+pub fn start(spawner: Spawner, radio: WIFI<'static>, network: Option<&Wifi>) {
+    let Some(network) = network else {
+        println!("wifi: this device knows no network: give it one with `cargo esp-ota flash`");
+        return;
+    };
+    match controller(radio, network) {
+        Ok(controller) => spawner.spawn(stay(controller).expect("it is started once")),
+        Err(error) => println!("wifi: {error:?}"),
+    }
+}
+
+fn controller(
+    radio: WIFI<'static>,
+    network: &Wifi,
+) -> Result<WifiController<'static>, WifiError> {
+    let authentication = match network.psk() {
+        Some(psk) => AuthenticationMethodConfig::Wpa2Personal(psk.reveal().try_into()?),
+        None => AuthenticationMethodConfig::Open,
+    };
+    let station = StationConfig::default()
+        .with_ssid(network.ssid().try_into()?)
+        .with_authentication(authentication);
+    let config = ControllerConfig::default().with_initial_config(Config::Station(station));
+    WifiController::new(radio, config)
+}
+
+#[embassy_executor::task]
+async fn stay(mut controller: WifiController<'static>) -> ! {
+    loop {
+        match controller.connect_async().await {
+            Ok(_) => {
+                println!("wifi: connected");
+                // However that ends, the network is gone.
+                let _ = controller.wait_for_disconnect_async().await;
+                println!("wifi: disconnected");
+            }
+            Err(error) => println!("wifi: {error:?}"),
+        }
+        Timer::after(PAUSE).await;
+    }
+}
