@@ -116,11 +116,11 @@ pub(super) fn fingerprint(roles: Value<'_>, name: &str, keys: Value<'_>) -> [u8;
             canonical::write(entry, &mut |bytes| digest.update(bytes));
         }
         let digest = digest.finalize().into();
-        // All ids without a key give the same, so there are no more of these than keys.
-        if !digests.contains(&digest) {
-            digests.push(digest);
+        // In order, and each once: all ids without a key give the same, so there are no more of
+        // these than keys.
+        if let Err(place) = digests.binary_search(&digest) {
+            digests.insert(place, digest);
         }
     }
-    digests.sort_unstable();
     Sha256::digest(digests.as_flattened()).into()
 }
