@@ -11,7 +11,7 @@ use super::choice::Chosen;
 use super::telling::Step;
 use crate::chip::Chip;
 use crate::emulator::machine::SERIAL_LOG;
-use crate::emulator::update::Versions;
+use crate::emulator::update::Plan;
 use crate::emulator::{Emulator, Fault, Verdict};
 use crate::hex;
 use crate::output::{Annotation, Level, Paint, Report, Tone};
@@ -74,14 +74,14 @@ impl Part {
     }
 
     pub(super) fn update(
-        versions: Versions<'_>,
+        plan: Plan<'_>,
         image: &[u8],
         flash: PathBuf,
         steps: Vec<Step>,
         verdict: Verdict,
     ) -> Self {
-        let part = Self::new(image, versions.to.to_owned(), flash, steps, verdict);
-        Self { from: Some(versions.from.to_owned()), ..part }
+        let part = Self::new(image, plan.to.to_owned(), flash, steps, verdict);
+        Self { from: Some(plan.from.to_owned()), ..part }
     }
 
     fn new(
