@@ -13,7 +13,6 @@ use crate::chip::Chip;
 use crate::emulator::machine::SERIAL_LOG;
 use crate::emulator::update::Plan;
 use crate::emulator::{Emulator, Fault, Verdict};
-use crate::hex;
 use crate::output::{Annotation, Level, Paint, Report, Tone};
 
 /// What is wrong.
@@ -97,7 +96,7 @@ impl Part {
             from: None,
             version,
             size: image.len(),
-            sha256: hex::lower(&Sha256::digest(image)),
+            sha256: Sha256::digest(image).iter().map(|byte| format!("{byte:02x}")).collect(),
             passed: fault.is_none(),
             steps,
             fault: fault.map(|fault: Fault| FaultReport {
