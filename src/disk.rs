@@ -1,10 +1,14 @@
 //! The ways this program reads and writes files: bounded, and whole or not at all.
 
+mod together;
+
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
+
+pub use together::{Misplaced, place};
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

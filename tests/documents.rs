@@ -11,6 +11,7 @@ use cargo_esp_ota::agent::otadata::{ENTRY, Entry};
 use cargo_esp_ota::config::{Overrides, Project};
 use cargo_esp_ota::error::Exit;
 use cargo_esp_ota::partition::{Code, Severity};
+use cargo_esp_ota::trust::live;
 use clap::Command;
 
 /// Columns of a help text in `cli.md`, whatever terminal the tests run in.
@@ -140,8 +141,11 @@ fn every_direct_dependency_has_its_reason_and_no_other_has() {
     let page = read("docs/design/dependencies.md");
     let (normal, dev) = page.split_once("\n## For tests").unwrap();
     for (section, text) in [("dependencies", normal), ("dev-dependencies", dev)] {
+        let for_some = manifest["target"].as_table().unwrap().values();
+        let for_some = for_some.filter_map(|target| target.get(section));
+        let tables = [&manifest[section]].into_iter().chain(for_some);
         let expected: BTreeSet<String> =
-            manifest[section].as_table().unwrap().keys().cloned().collect();
+            tables.flat_map(|table| table.as_table().unwrap().keys()).cloned().collect();
         let listed = rows(text, |cell| quoted(cell).is_some());
         assert!(listed.iter().all(|cells| cells.len() == 2 && !cells[1].is_empty()));
         let found: BTreeSet<String> =
@@ -211,6 +215,25 @@ fn every_finding_has_its_page_and_its_line_in_the_index() {
         let says_no = page.contains("ESP-IDF refuses such a table");
         assert!(says_no || !code.refused_by_esp_idf(), "{code}");
     }
+}
+
+#[test]
+fn every_finding_about_a_host_has_its_line() {
+    let exit = |code: &live::Code| match code.severity() {
+        live::Severity::Error => code.exit().code().to_string(),
+        live::Severity::Warning => "1 with `--deny warnings`".to_owned(),
+        live::Severity::Note => "-".to_owned(),
+    };
+    let expected: Vec<Vec<String>> = live::Code::ALL
+        .iter()
+        .map(|code| {
+            let severity = format!("{:?}", code.severity()).to_lowercase();
+            vec![format!("`{code}`"), severity, exit(code), code.summary().to_owned()]
+        })
+        .collect();
+    let mut found = rows(&read("docs/reference/host-findings.md"), |cell| quoted(cell).is_some());
+    found.retain(|cells| cells.len() == 4);
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -132,3 +132,9 @@ pub(super) fn write(file: &Path, bytes: &[u8]) -> Result<(), ContextError> {
         .and_then(|()| crate::disk::replace(file, bytes, crate::disk::Readers::Umask))
         .map_err(|source| ContextError::Output { file: file.to_owned(), source })
 }
+
+/// Puts files into a folder, all or none, over whatever is there.
+pub(super) fn place(folder: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), ContextError> {
+    crate::disk::place(folder, files)
+        .map_err(|crate::disk::Misplaced { file, source }| ContextError::Output { file, source })
+}

@@ -1,7 +1,13 @@
-//! App images on the host: made from an ELF file by espflash, read by the agent's own verifier.
+//! App images on the host: made from an ELF file by espflash, read by the agent's own verifier, and
+//! weighed.
 
 mod build;
+mod memory;
+pub mod parts;
 mod read;
+mod sizes;
 
 pub use build::{BuildError, from_elf};
+pub use memory::Place;
 pub use read::{Bytes, read};
+pub use sizes::{Segment, segments, sizes};

@@ -5,6 +5,7 @@
 //! disagree. What a report says to people carries no promise; its JSON does
 //! (`docs/reference/json.md`).
 
+mod dialogue;
 mod github;
 mod json;
 mod progress;
@@ -16,6 +17,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::error::{Exit, Explained, Failure, Location};
+pub use dialogue::Dialogue;
 pub use progress::Progress;
 pub use screen::Screen;
 pub use style::{Paint, Tone};
@@ -218,6 +220,38 @@ impl Output {
             let word = self.status.tone(Tone::Warning, "warning");
             self.note(&format_args!("{word}: {text}"));
         }
+    }
+
+    /// Remarks on standard error, unless `-qq`: nothing is wrong, and somebody may want to know.
+    pub fn remark(&self, text: impl std::fmt::Display) {
+        if self.verbosity > Verbosity::Silent {
+            let word = self.status.tone(Tone::Strong, "note");
+            self.note(&format_args!("{word}: {text}"));
+        }
+    }
+
+    /// A way to pass on what another program writes to standard error, byte for byte.
+    pub fn pass_on(&self) -> impl Fn(&[u8]) + Send + Sync + 'static {
+        |bytes| {
+            let mut stderr = io::stderr().lock();
+            // Nobody is left to tell when standard error is gone.
+            let _ = stderr.write_all(bytes).and_then(|()| stderr.flush());
+        }
+    }
+
+    /// Variables with which cargo, on a pipe, shows on this terminal what it shows on a terminal:
+    /// colour and progress. None where there is no terminal; what is set already stays.
+    pub fn cargo_environment(&self) -> Vec<(&'static str, String)> {
+        if !io::stderr().is_terminal() {
+            return Vec::new();
+        }
+        let color = if self.status == Paint::PLAIN { "never" } else { "always" };
+        let mut variables = vec![("CARGO_TERM_COLOR", color.to_owned())];
+        if std::env::var_os("CARGO_TERM_PROGRESS_WHEN").is_none() {
+            variables.push(("CARGO_TERM_PROGRESS_WHEN", "always".to_owned()));
+            variables.push(("CARGO_TERM_PROGRESS_WIDTH", Screen::of_status().width.to_string()));
+        }
+        variables
     }
 
     fn note(&self, text: &dyn std::fmt::Display) {

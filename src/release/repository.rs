@@ -204,7 +204,7 @@ impl State {
             for (release, image) in &images {
                 if plan.added.contains(release) {
                     plan.uploads.push(Upload {
-                        path: format!("targets/{}.{}", release.sha256, release.custom.file_name()),
+                        path: release.image_path(),
                         bytes: image.clone(),
                         existing: Existing::Repair,
                     });

@@ -19,6 +19,13 @@ pub struct Release {
     pub length: u64,
 }
 
+impl Release {
+    /// Where its image is in a store.
+    pub fn image_path(&self) -> String {
+        format!("targets/{}.{}", self.sha256, self.custom.file_name())
+    }
+}
+
 /// What to do with an image that may be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -252,7 +252,7 @@ mod tests {
 
     use super::*;
     use crate::error::{Exit, Explained};
-    use crate::trust::root::KeyType;
+    use crate::trust::KeyType;
 
     fn now() -> Timestamp {
         "2026-11-22T10:11:12.5Z".parse().unwrap()

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::error::{Exit, Explained, Location};
-use crate::trust::root::{LARGEST_FILE, MOST_CERTIFICATES, SMALLEST_RSA_BITS};
+use crate::trust::certificate::SMALLEST_RSA_BITS;
 
 /// Why a well-formed certificate is not acceptable as a pinned root.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,10 +93,12 @@ pub enum RootError {
         source: io::Error,
     },
     /// The file is too large to be a handful of certificates.
-    #[error("`{}` is larger than {LARGEST_FILE} bytes", file.display())]
+    #[error("`{}` is larger than {limit} bytes", file.display())]
     TooLarge {
         /// The file.
         file: PathBuf,
+        /// The most that is read.
+        limit: usize,
     },
     /// There is no PEM section in it, or a torn one.
     #[error("`{}` is not PEM ({reason})", file.display())]
@@ -119,10 +121,12 @@ pub enum RootError {
         file: PathBuf,
     },
     /// More certificates than anybody pins: probably the bundle of a browser.
-    #[error("`{}` holds more than {MOST_CERTIFICATES} certificates", file.display())]
+    #[error("`{}` holds more than {limit} certificates", file.display())]
     TooMany {
         /// The file.
         file: PathBuf,
+        /// The most that are taken.
+        limit: usize,
     },
     /// A PEM section says `CERTIFICATE` and holds none.
     #[error("certificate {number} in `{}` is malformed ({reason})", file.display())]
@@ -156,15 +160,40 @@ pub enum RootError {
     },
 }
 
+/// Why one certificate is no pinned root, wherever it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// It is no certificate.
+    Malformed(String),
+    /// It is one, and must not be pinned.
+    Refused {
+        /// Whose certificate it is.
+        subject: String,
+        /// Why.
+        source: Refusal,
+    },
+}
+
+impl Unfit {
+    /// With the place where it was found.
+    pub(super) fn in_file(self, file: &Path, number: usize) -> RootError {
+        let file = file.to_owned();
+        match self {
+            Self::Malformed(reason) => RootError::Malformed { file, number, reason },
+            Self::Refused { subject, source } => RootError::Refused { file, subject, source },
+        }
+    }
+}
+
 impl RootError {
     fn file(&self) -> &Path {
         match self {
             Self::Read { file, .. }
-            | Self::TooLarge { file }
+            | Self::TooLarge { file, .. }
             | Self::NotPem { file, .. }
             | Self::NoCertificate { file }
             | Self::PrivateKey { file }
-            | Self::TooMany { file }
+            | Self::TooMany { file, .. }
             | Self::Malformed { file, .. }
             | Self::Refused { file, .. }
             | Self::Duplicate { file, .. } => file,
@@ -215,7 +244,8 @@ impl Explained for RootError {
 }
 
 impl Refusal {
-    fn help(&self) -> &'static str {
+    /// What can be done about it.
+    pub fn help(&self) -> &'static str {
         match self {
             Self::NotCa | Self::MayNotSign | Self::NotSelfIssued { .. } => {
                 "take the self-signed root at the end of the server's chain and run \

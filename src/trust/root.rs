@@ -7,35 +7,24 @@
 //! (`x509_get_crt_ext` in its `x509_crt.c`).
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use rustls_pemfile::Item;
 use sha2::{Digest, Sha256};
-use x509_parser::prelude::{
-    ASN1Time, FromDer, ParsedExtension, X509Certificate, X509Error, X509Name,
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate, X509Error};
+
+use crate::trust::certificate::{
+    KeyType, broken_signature, key_type, printable, timestamp, unknown_critical,
 };
-use x509_parser::public_key::PublicKey;
+use crate::trust::pem_file::{self, Limits};
+use crate::trust::refusal::{Refusal, RootError, Unfit};
 
-use crate::trust::refusal::{Refusal, RootError};
-
-/// Largest PEM file that is read, in bytes: sixteen RSA 4096 roots of 2 KiB each fit twice over.
-pub const LARGEST_FILE: usize = 64 * 1024;
-
-/// Most certificates in one file. Devices hold each pinned root in flash and search them all in
-/// RAM; a bundle of 140 cost 46 KB (`emfcamp/badge-2024-software` PR 205).
-pub const MOST_CERTIFICATES: usize = 16;
-
-/// Shortest RSA key, in bits: NIST SP 800-131A and the CA/Browser Forum's baseline, section 6.1.5.
-pub const SMALLEST_RSA_BITS: usize = 2048;
-
-/// Most characters of a name that are shown. RFC 5280 allows 64 for a common name and as many for
-/// an organisation; a hostile certificate may hold thousands.
-const LONGEST_NAME: usize = 160;
+/// What a file of roots may hold. Sixteen RSA 4096 roots of 2 KiB each fit twice over. Devices hold
+/// each pinned root in flash and search them all in RAM; a bundle of 140 cost 46 KB
+/// (`emfcamp/badge-2024-software` PR 205).
+pub const LIMITS: Limits = Limits { bytes: 64 * 1024, certificates: 16 };
 
 /// A checked, self-signed CA certificate. Only the functions of this module make one.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,27 +35,6 @@ pub struct PinnedRoot {
     not_before: Timestamp,
     not_after: Timestamp,
     key: KeyType,
-}
-
-/// A kind of public key that the device's TLS library verifies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyType {
-    /// RSA with a modulus of this many bits.
-    Rsa(usize),
-    /// ECDSA on the curve P-256.
-    EcdsaP256,
-    /// ECDSA on the curve P-384.
-    EcdsaP384,
-}
-
-impl fmt::Display for KeyType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rsa(bits) => write!(f, "RSA {bits}"),
-            Self::EcdsaP256 => f.pad("ECDSA P-256"),
-            Self::EcdsaP384 => f.pad("ECDSA P-384"),
-        }
-    }
 }
 
 impl fmt::Debug for PinnedRoot {
@@ -127,21 +95,16 @@ impl PinnedRoot {
 
 /// Reads every root in the PEM file `file` and checks it at `now`.
 pub fn read(file: &Path, now: Timestamp) -> Result<Vec<PinnedRoot>, RootError> {
-    let mut pem = Vec::new();
-    let limit = u64::try_from(LARGEST_FILE).unwrap_or(u64::MAX);
-    File::open(file)
-        .and_then(|opened| opened.take(limit.saturating_add(1)).read_to_end(&mut pem))
-        .map_err(|source| RootError::Read { file: file.to_owned(), source })?;
-    parse(file, &pem, now)
+    parse(file, &pem_file::read(file, LIMITS)?, now)
 }
 
 /// Parses the contents of a PEM file and checks every root in it at `now`. `file` is only named in
 /// errors. The result is never empty.
 pub fn parse(file: &Path, pem: &[u8], now: Timestamp) -> Result<Vec<PinnedRoot>, RootError> {
     let mut roots = Vec::new();
-    for (index, der) in certificates(file, pem)?.into_iter().enumerate() {
+    for (index, der) in pem_file::certificates(file, pem, LIMITS)?.into_iter().enumerate() {
         let number = index.saturating_add(1);
-        let root = check(file, number, der, now)?;
+        let root = check(&der, now).map_err(|unfit| unfit.in_file(file, number))?;
         refuse_duplicate(file, &roots, &root)?;
         roots.push(root);
     }
@@ -164,71 +127,28 @@ pub fn refuse_duplicate(
     Ok(())
 }
 
-/// The certificates of a PEM file, still unchecked. At least one.
-fn certificates(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, RootError> {
-    let file = || file.to_owned();
-    if pem.len() > LARGEST_FILE {
-        return Err(RootError::TooLarge { file: file() });
-    }
-    // Looked for in the text, because rustls-pemfile skips the kinds it does not know, encrypted
-    // keys among them.
-    let text = String::from_utf8_lossy(pem);
-    if text.contains("PRIVATE KEY-----") {
-        return Err(RootError::PrivateKey { file: file() });
-    }
-    if !text.contains("-----BEGIN ") {
-        return Err(RootError::NotPem { file: file(), reason: "no `-----BEGIN` line".to_owned() });
-    }
-    let mut found = Vec::new();
-    for item in rustls_pemfile::read_all(&mut &*pem) {
-        match item {
-            Ok(Item::X509Certificate(der)) => found.push(der),
-            // The enum may grow; whatever is not a certificate is not for us.
-            Ok(_) => {}
-            Err(source) => {
-                return Err(RootError::NotPem { file: file(), reason: source.to_string() });
-            }
-        }
-        if found.len() > MOST_CERTIFICATES {
-            return Err(RootError::TooMany { file: file() });
-        }
-    }
-    if found.is_empty() {
-        return Err(RootError::NoCertificate { file: file() });
-    }
-    Ok(found)
-}
-
 /// Checks one certificate, the cheapest and most telling reasons first.
-fn check(
-    file: &Path,
-    number: usize,
-    der: CertificateDer<'static>,
-    now: Timestamp,
-) -> Result<PinnedRoot, RootError> {
-    let malformed = |reason: String| RootError::Malformed { file: file.to_owned(), number, reason };
+pub(super) fn check(der: &CertificateDer<'_>, now: Timestamp) -> Result<PinnedRoot, Unfit> {
     let (rest, certificate) =
-        X509Certificate::from_der(&der).map_err(|source| malformed(source.to_string()))?;
+        X509Certificate::from_der(der).map_err(|source| Unfit::Malformed(source.to_string()))?;
     if !rest.is_empty() {
-        return Err(malformed(format!("{} bytes follow it", rest.len())));
+        return Err(Unfit::Malformed(format!("{} bytes follow it", rest.len())));
     }
     let subject = printable(certificate.subject());
-    let refused = |source: Refusal| RootError::Refused {
-        file: file.to_owned(),
-        subject: subject.clone(),
-        source,
-    };
+    let refused = |source: Refusal| Unfit::Refused { subject: subject.clone(), source };
 
     check_extensions(&certificate).map_err(refused)?;
     // A second and stricter parser: x509-parser lets the class of a tag pass, which no signature
     // covers at the outermost level, and the device would stumble over it.
-    RootCertStore::empty().add(der.clone()).map_err(|source| malformed(source.to_string()))?;
+    RootCertStore::empty()
+        .add(der.clone().into_owned())
+        .map_err(|source| Unfit::Malformed(source.to_string()))?;
     let key = key_type(&certificate).map_err(refused)?;
     check_signature(&certificate).map_err(refused)?;
     let validity = certificate.validity();
     let root = PinnedRoot {
         subject: subject.clone(),
-        fingerprint: Sha256::digest(&der).into(),
+        fingerprint: Sha256::digest(der).into(),
         not_before: timestamp(validity.not_before),
         not_after: timestamp(validity.not_after),
         key,
@@ -242,58 +162,18 @@ fn check_extensions(certificate: &X509Certificate<'_>) -> Result<(), Refusal> {
     if !certificate.is_ca() {
         return Err(Refusal::NotCa);
     }
-    for extension in certificate.extensions() {
-        match extension.parsed_extension() {
-            ParsedExtension::KeyUsage(usage) if !usage.key_cert_sign() => {
-                return Err(Refusal::MayNotSign);
-            }
-            ParsedExtension::BasicConstraints(_)
-            | ParsedExtension::KeyUsage(_)
-            | ParsedExtension::ExtendedKeyUsage(_)
-            | ParsedExtension::SubjectAlternativeName(_) => {}
-            // The enum may grow; what this list does not name, the device need not know either.
-            _ if extension.critical => {
-                return Err(Refusal::CriticalExtension { oid: extension.oid.to_id_string() });
-            }
-            _ => {}
+    let usages = certificate.extensions().iter().map(|extension| extension.parsed_extension());
+    for extension in usages {
+        if let ParsedExtension::KeyUsage(usage) = extension
+            && !usage.key_cert_sign()
+        {
+            return Err(Refusal::MayNotSign);
         }
     }
-    Ok(())
-}
-
-fn key_type(certificate: &X509Certificate<'_>) -> Result<KeyType, Refusal> {
-    let information = certificate.public_key();
-    let algorithm = &information.algorithm.algorithm;
-    let unsupported = |key: String| Refusal::UnsupportedKey { key };
-    match information.parsed() {
-        Ok(PublicKey::RSA(key)) => match modulus_bits(key.modulus) {
-            bits if bits < SMALLEST_RSA_BITS => Err(Refusal::WeakKey { bits }),
-            bits => Ok(KeyType::Rsa(bits)),
-        },
-        Ok(PublicKey::EC(_)) => {
-            let curve = information.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
-            match curve.map(|oid| oid.to_id_string()) {
-                // RFC 5480, section 2.1.1.1.
-                Some(oid) if oid == "1.2.840.10045.3.1.7" => Ok(KeyType::EcdsaP256),
-                Some(oid) if oid == "1.3.132.0.34" => Ok(KeyType::EcdsaP384),
-                Some(oid) => Err(unsupported(format!("ECDSA on curve {oid}"))),
-                None => Err(unsupported("ECDSA on an unnamed curve".to_owned())),
-            }
-        }
-        Ok(_) | Err(_) => Err(unsupported(match algorithm.to_id_string().as_str() {
-            "1.3.101.112" => "Ed25519".to_owned(),
-            "1.3.101.113" => "Ed448".to_owned(),
-            oid => oid.to_owned(),
-        })),
+    match unknown_critical(certificate) {
+        Some(oid) => Err(Refusal::CriticalExtension { oid }),
+        None => Ok(()),
     }
-}
-
-/// Length of the modulus without leading zeros.
-fn modulus_bits(modulus: &[u8]) -> usize {
-    let mut significant = modulus.iter().skip_while(|byte| **byte == 0);
-    let Some(first) = significant.next() else { return 0 };
-    let top = usize::try_from(u8::BITS.saturating_sub(first.leading_zeros())).unwrap_or(0);
-    significant.count().saturating_mul(8).saturating_add(top)
 }
 
 /// Checks that the certificate signs itself, with a hash that holds.
@@ -306,15 +186,7 @@ fn check_signature(certificate: &X509Certificate<'_>) -> Result<(), Refusal> {
         return Err(Refusal::NotSelfIssued { issuer: printable(certificate.issuer()) });
     }
     let algorithm = certificate.signature_algorithm.algorithm.to_id_string();
-    let broken = match algorithm.as_str() {
-        // RFC 8017, appendix C; RFC 3279, section 2.2.
-        "1.2.840.113549.1.1.2" => Some("md2WithRSAEncryption"),
-        "1.2.840.113549.1.1.4" => Some("md5WithRSAEncryption"),
-        "1.2.840.113549.1.1.5" | "1.3.14.3.2.29" => Some("sha1WithRSAEncryption"),
-        "1.2.840.10045.4.1" => Some("ecdsa-with-SHA1"),
-        _ => None,
-    };
-    if let Some(name) = broken {
+    if let Some(name) = broken_signature(&algorithm) {
         return Err(Refusal::WeakSignature { algorithm: name.to_owned() });
     }
     // The algorithm stands in the signed part once more, where it cannot be swapped
@@ -330,27 +202,6 @@ fn check_signature(certificate: &X509Certificate<'_>) -> Result<(), Refusal> {
         // Whatever else the library says, the signature did not hold.
         Err(_) => Err(Refusal::ForgedSignature),
     }
-}
-
-/// A name on one line, without anything that moves a cursor. Whoever made the certificate chose it.
-fn printable(name: &X509Name<'_>) -> String {
-    let name = name.to_string();
-    let mut shown = String::new();
-    for character in name.chars().take(LONGEST_NAME) {
-        match character {
-            '"' | '\'' => shown.push(character),
-            _ => shown.extend(character.escape_debug()),
-        }
-    }
-    if name.chars().nth(LONGEST_NAME).is_some() {
-        shown.push_str("...");
-    }
-    shown
-}
-
-/// RFC 5280 writes "no end" as 9999-12-31T23:59:59Z, a day beyond what jiff holds.
-fn timestamp(time: ASN1Time) -> Timestamp {
-    Timestamp::from_second(time.timestamp()).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -543,15 +394,15 @@ mod tests {
     #[test]
     fn sixteen_roots_are_read_and_seventeen_are_too_many() {
         let pems: Vec<String> =
-            (0..=MOST_CERTIFICATES).map(|n| root_pem(&authority(&n.to_string()))).collect();
-        assert_eq!(parse_text(&pems[1..].concat()).unwrap().len(), MOST_CERTIFICATES);
+            (0..=LIMITS.certificates).map(|n| root_pem(&authority(&n.to_string()))).collect();
+        assert_eq!(parse_text(&pems[1..].concat()).unwrap().len(), LIMITS.certificates);
         assert!(matches!(parse_text(&pems.concat()), Err(RootError::TooMany { .. })));
     }
 
     #[test]
     fn a_file_of_exactly_the_limit_is_read_and_one_byte_more_is_not() {
         let mut pem = root_pem(&authority("long"));
-        pem.push_str(&"#".repeat(LARGEST_FILE - pem.len()));
+        pem.push_str(&"#".repeat(LIMITS.bytes - pem.len()));
         assert!(parse_text(&pem).is_ok());
         pem.push('#');
         assert!(matches!(parse_text(&pem), Err(RootError::TooLarge { .. })));

@@ -7,6 +7,7 @@ pub mod flash;
 pub mod rehearsal;
 pub mod stand_in;
 pub mod tear;
+mod tls_connection;
 mod tls_setup;
 pub mod tls_transport;
 mod tls_verdict;

@@ -1,17 +1,16 @@
-//! How the virtual device's HTTPS client is set up: a URL that devices may use, pinned roots and
-//! the device's clock.
+//! How the virtual device's TLS is set up: pinned roots and the device's clock.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::Url;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::agent::url::UrlError;
 use crate::error::{Exit, Explained};
 use crate::trust::{PinnedRoot, Refusal};
 
@@ -23,6 +22,8 @@ pub enum TransportSetupError {
     Url {
         /// As given.
         url: String,
+        /// What the device's own reader says.
+        source: UrlError,
     },
     /// An IP address in the URL says itself where to connect.
     #[error("`{url}` names an address, and so cannot be reached at `{connect_to}`")]
@@ -43,9 +44,6 @@ pub enum TransportSetupError {
     /// The TLS library refused its own defaults.
     #[error("TLS could not be set up")]
     Tls(#[source] rustls::Error),
-    /// The HTTP client could not be made.
-    #[error("the HTTP client could not be set up")]
-    Client(#[source] reqwest::Error),
 }
 
 impl Explained for TransportSetupError {
@@ -54,7 +52,7 @@ impl Explained for TransportSetupError {
             Self::Url { .. } => Exit::Project,
             Self::AddressTwice { .. } => Exit::Usage,
             Self::Root { .. } => Exit::Trust,
-            Self::Tls(_) | Self::Client(_) => Exit::Network,
+            Self::Tls(_) => Exit::Network,
         }
     }
 
@@ -67,7 +65,7 @@ impl Explained for TransportSetupError {
             Self::Root { .. } => {
                 Some("pin another root with `cargo esp-ota ca add FILE`".to_owned())
             }
-            Self::Tls(_) | Self::Client(_) => None,
+            Self::Tls(_) => None,
         }
     }
 }
@@ -80,18 +78,6 @@ impl TimeProvider for DeviceClock {
     fn current_time(&self) -> Option<UnixTime> {
         Some(self.0)
     }
-}
-
-/// An https URL with a host, and nothing after its path.
-pub(super) fn folder_url(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
-    let plain = url.scheme() == "https"
-        && url.has_host()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    plain.then_some(url)
 }
 
 /// What the TLS library needs of the roots valid at `now`, and words for the others.

@@ -1,39 +1,29 @@
-//! The virtual device's way to a server: real HTTPS that trusts the pinned roots and nothing else.
+//! The virtual device's way to a server: the agent's own HTTP over real TLS that trusts the pinned
+//! roots and nothing else.
 //!
-//! It behaves as the firmware's client does. No root of the operating system, no proxy from the
-//! environment, no redirect and no compression comes between the agent and the server. Time is a
-//! parameter: the device's clock, not the host's.
+//! What a firmware adds to the agent is here done by tokio and rustls: TCP, TLS and a clock. No root
+//! of the operating system, no proxy from the environment, no redirect and no compression comes
+//! between the agent and the server. Time is a parameter: the device's clock, not the host's.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
 use jiff::Timestamp;
-use reqwest::header::{
-    CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
-    RANGE,
-};
-use reqwest::{Client, StatusCode, Url};
-use tokio::time::{Instant, timeout_at};
+use rustls::pki_types::ServerName;
 
-use super::tls_setup::{anchors, folder_url, tls};
-use super::tls_verdict::judge;
+use super::tls_connection::{Note, Way};
+use super::tls_setup::{anchors, tls};
+use crate::agent::http::patience::{GRACE_MS, SLOWEST_RATE};
+use crate::agent::http::{Client, Fault};
 use crate::agent::ports::{ReportSink, Response, Transport, TransportError};
+use crate::agent::url::{Url, UrlError};
 use crate::trust::PinnedRoot;
 
 pub use super::tls_setup::TransportSetupError;
 
 /// Longest wait for a connection, TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Longest silence within an answer. At the slowest rate that users report, 7 KB/s (esp-idf issue
-/// 12145), a TLS record takes less than one second.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Fewest bytes in a second, on average, before an answer is too slow to wait for: a seventh of the
-/// slowest rate that users report. Without this a server that sends a byte now and then would hold
-/// the device for ever.
-pub const SLOWEST_RATE: u32 = 1024;
 
 /// How to reach the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +45,7 @@ impl Default for Options {
         Self {
             connect_to: None,
             connect_timeout: CONNECT_TIMEOUT,
-            read_timeout: READ_TIMEOUT,
+            read_timeout: Duration::from_millis(GRACE_MS),
             slowest_rate: SLOWEST_RATE,
         }
     }
@@ -64,41 +54,11 @@ impl Default for Options {
 /// HTTPS for the agent. Needs a tokio runtime around it.
 #[derive(Debug)]
 pub struct TlsTransport {
-    client: Client,
-    base: Url,
-    host_header: Option<HeaderValue>,
-    body: Body,
-    patience: Patience,
+    client: Client<Way>,
+    note: Note,
     received: u64,
     last_error: Option<String>,
     left_out: Vec<String>,
-}
-
-/// The body of the last response.
-#[derive(Debug)]
-enum Body {
-    /// None, or read to its end.
-    Done,
-    /// More to come; the bytes are what was received and not yet asked for.
-    Open(reqwest::Response, Bytes),
-    /// Cut off. Stays so: another read must not look like a clean end.
-    Broken(TransportError),
-}
-
-/// How long an answer may take.
-#[derive(Debug)]
-struct Patience {
-    grace: Duration,
-    slowest_rate: u32,
-    since: Instant,
-    bytes: u64,
-}
-
-impl Patience {
-    fn ends(&self) -> Option<Instant> {
-        let seconds = self.bytes.checked_div(u64::from(self.slowest_rate))?;
-        self.since.checked_add(self.grace)?.checked_add(Duration::from_secs(seconds))
-    }
 }
 
 impl TlsTransport {
@@ -113,53 +73,28 @@ impl TlsTransport {
         now: Timestamp,
         options: Options,
     ) -> Result<Self, TransportSetupError> {
-        let mut url =
-            folder_url(base).ok_or_else(|| TransportSetupError::Url { url: base.to_owned() })?;
-        let (anchors, left_out) = anchors(roots, now)?;
-        let mut client = Client::builder()
-            .tls_backend_preconfigured(tls(anchors, now)?)
-            .https_only(true)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            // Compression is off anyway, unless another crate asks for the client's feature.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .connect_timeout(options.connect_timeout)
-            .read_timeout(options.read_timeout)
-            .pool_max_idle_per_host(1);
-        let mut host_header = None;
-        if let Some(address) = options.connect_to {
-            let Some(name) = url.domain().map(str::to_owned) else {
-                return Err(TransportSetupError::AddressTwice {
-                    url: base.to_owned(),
-                    connect_to: address,
-                });
-            };
-            // The client takes the port from the URL alone, so the URL gets the real one, and the
-            // server hears the one that was meant.
-            host_header = HeaderValue::try_from(url.authority()).ok();
-            client = client.resolve(&name, address);
-            // Fails only for URLs without a host, and this one has a name.
-            let _ = url.set_port(Some(address.port()));
+        let unusable = |source| TransportSetupError::Url { url: base.to_owned(), source };
+        let url = Url::parse(base).map_err(unusable)?;
+        let name = ServerName::try_from(url.host().to_owned());
+        let name = name.map_err(|_| unusable(UrlError::Host))?;
+        if let (Some(connect_to), ServerName::IpAddress(_)) = (options.connect_to, &name) {
+            return Err(TransportSetupError::AddressTwice { url: base.to_owned(), connect_to });
         }
-        Ok(Self {
-            client: client.build().map_err(TransportSetupError::Client)?,
-            base: url,
-            host_header,
-            body: Body::Done,
-            patience: Patience {
-                grace: options.read_timeout,
-                slowest_rate: options.slowest_rate,
-                since: Instant::now(),
-                bytes: 0,
-            },
-            received: 0,
-            last_error: None,
-            left_out,
-        })
+        let (anchors, left_out) = anchors(roots, now)?;
+        let note = Note::default();
+        let way = Way {
+            tls: Arc::new(tls(anchors, now)?),
+            host: url.host().to_owned(),
+            port: url.port(),
+            name,
+            connect_to: options.connect_to,
+            connect_timeout: options.connect_timeout,
+            read_timeout: options.read_timeout,
+            slowest_rate: options.slowest_rate,
+            note: note.clone(),
+        };
+        let client = Client::new(way, url);
+        Ok(Self { client, note, received: 0, last_error: None, left_out })
     }
 
     /// Why the last request or read failed, for the report. `None` while all is well.
@@ -172,52 +107,35 @@ impl TlsTransport {
         self.received
     }
 
-    fn request(&self, path: &str, from: u32, if_range: Option<&str>) -> reqwest::RequestBuilder {
-        let mut url = self.base.clone();
-        // Sets the path alone: no path, however odd, leads to another host.
-        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
-        let mut request = self.named(self.client.get(url));
-        if from > 0 {
-            request = request.header(RANGE, format!("bytes={from}-"));
-            if let Some(tag) = if_range {
-                request = request.header(IF_RANGE, tag);
-            }
+    /// Remembers why, where something failed, and passes on what the agent needs to know.
+    fn judged<T>(&mut self, result: Result<T, TransportError>) -> Result<T, TransportError> {
+        // Of a connection that was replaced, too: then nobody wants to know.
+        let note = self.note.take();
+        match &result {
+            Ok(_) => self.last_error = None,
+            // What broke stays broken, for the reason that is known.
+            Err(_) if note.is_none() && self.last_error.is_some() => {}
+            Err(kind) => self.last_error = Some(self.words(*kind, note)),
         }
-        request
+        result
     }
 
-    /// With the host that was meant, where the connection goes elsewhere.
-    fn named(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        match &self.host_header {
-            Some(host) => request.header(HOST, host),
-            None => request,
-        }
-    }
-
-    /// Remembers why, and passes on what the agent needs to know. `had_begun` tells an answer that
-    /// broke from none at all.
-    fn failed(&mut self, error: &reqwest::Error, had_begun: bool) -> TransportError {
-        let (mut kind, mut reason) = judge(error);
-        if kind == TransportError::Unreachable && !error.is_connect() {
-            kind = match (error.is_timeout(), had_begun) {
-                (true, _) => TransportError::TooSlow,
-                (false, true) => TransportError::Truncated,
-                (false, false) => TransportError::Unreachable,
-            };
-        }
+    fn words(&self, kind: TransportError, note: Option<String>) -> String {
+        let fault = self.client.fault();
+        let mut words = match (fault, note) {
+            // The connection knows more about its end.
+            (None | Some(Fault::Slow), Some(note)) => note,
+            (Some(fault), Some(note)) => format!("{fault}: {note}"),
+            (Some(fault), None) => fault.to_string(),
+            (None, None) => kind.to_string(),
+        };
         if kind == TransportError::Untrusted {
             for root in &self.left_out {
-                reason.push_str("; ");
-                reason.push_str(root);
+                words.push_str("; ");
+                words.push_str(root);
             }
         }
-        self.broken(kind, reason)
-    }
-
-    fn broken(&mut self, kind: TransportError, reason: String) -> TransportError {
-        self.body = Body::Broken(kind);
-        self.last_error = Some(reason);
-        kind
+        words
     }
 }
 
@@ -228,105 +146,26 @@ impl Transport for TlsTransport {
         from: u32,
         if_range: Option<&str>,
     ) -> Result<Response, TransportError> {
-        self.body = Body::Done;
         self.last_error = None;
-        let answer = match self.request(path, from, if_range).send().await {
-            Ok(answer) => answer,
-            Err(error) => return Err(self.failed(&error, false)),
-        };
-        self.patience.since = Instant::now();
-        self.patience.bytes = 0;
-        match head(&answer) {
-            Ok(head) => {
-                self.body = Body::Open(answer, Bytes::new());
-                Ok(head)
-            }
-            Err(reason) => Err(self.broken(TransportError::Unreachable, reason.to_owned())),
-        }
+        let got = self.client.get(path, from, if_range).await;
+        self.judged(got)
     }
 
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, TransportError> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            let (answer, pending) = match &mut self.body {
-                Body::Done => return Ok(0),
-                Body::Broken(kind) => return Err(*kind),
-                Body::Open(answer, pending) => (answer, pending),
-            };
-            let count = pending.len().min(buf.len());
-            if count > 0 {
-                if let Some(room) = buf.get_mut(..count) {
-                    pending.copy_to_slice(room);
-                }
-                let counted = u64::try_from(count).unwrap_or(u64::MAX);
-                self.received = self.received.saturating_add(counted);
-                self.patience.bytes = self.patience.bytes.saturating_add(counted);
-                return Ok(count);
-            }
-            let chunk = match self.patience.ends() {
-                Some(end) => timeout_at(end, answer.chunk()).await,
-                None => Ok(answer.chunk().await),
-            };
-            match chunk {
-                Ok(Ok(Some(bytes))) => *pending = bytes,
-                Ok(Ok(None)) => self.body = Body::Done,
-                Ok(Err(error)) => return Err(self.failed(&error, true)),
-                Err(_) => {
-                    let (bytes, rate) = (self.patience.bytes, self.patience.slowest_rate);
-                    let reason = format!("slower than {rate} bytes/s after {bytes} bytes");
-                    return Err(self.broken(TransportError::TooSlow, reason));
-                }
-            }
-        }
+        let read = self.client.read(buf).await;
+        let count = self.judged(read)?;
+        self.received = self.received.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        Ok(count)
     }
 }
 
 /// Reports go to the very URL the client was made for.
 impl ReportSink for TlsTransport {
     async fn post(&mut self, body: &[u8]) -> Result<u16, TransportError> {
-        self.body = Body::Done;
         self.last_error = None;
-        let request = self.named(self.client.post(self.base.clone()));
-        let request = request.header(CONTENT_TYPE, "application/json").body(body.to_vec());
-        match request.send().await {
-            Ok(answer) => Ok(answer.status().as_u16()),
-            Err(error) => Err(self.failed(&error, false)),
-        }
+        let posted = self.client.post(body).await;
+        self.judged(posted)
     }
-}
-
-/// The head of an answer, or what in it makes the answer useless.
-fn head(answer: &reqwest::Response) -> Result<Response, &'static str> {
-    let headers = answer.headers();
-    let length = match answer.content_length().map(u32::try_from) {
-        None => None,
-        Some(Ok(length)) => Some(length),
-        Some(Err(_)) => return Err("the answer is longer than any flash"),
-    };
-    let start = if answer.status() == StatusCode::PARTIAL_CONTENT {
-        let range = text(headers, CONTENT_RANGE).and_then(range_start);
-        range.ok_or("the answer is partial and does not say where it starts")?
-    } else {
-        0
-    };
-    let date = text(headers, DATE)
-        .and_then(|date| httpdate::parse_http_date(date).ok())
-        .and_then(|date| date.duration_since(std::time::UNIX_EPOCH).ok())
-        .map(|since| since.as_secs());
-    let etag = text(headers, ETAG).map(str::to_owned);
-    Ok(Response { status: answer.status().as_u16(), length, start, date, etag })
-}
-
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// `bytes 5-9/10` starts at 5 (RFC 9110, section 14.4).
-fn range_start(value: &str) -> Option<u32> {
-    let (first, _) = value.strip_prefix("bytes ")?.split_once('-')?;
-    first.parse().ok()
 }
 
 #[cfg(test)]
@@ -618,6 +457,76 @@ mod tests {
             assert_eq!(transport.get("a.bin", 0, None).await.unwrap().length, None);
             assert_eq!(whole(&mut transport).await, expected);
         }
+    }
+
+    /// Answers a number of requests on each connection, and keeps what it was asked on each.
+    async fn patient_host((chain, key): Identity, requests: usize) -> Host {
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut stream = acceptor.accept(stream).await.unwrap();
+                heard.lock().unwrap().push(String::new());
+                for _ in 0..requests {
+                    let mut request = Vec::new();
+                    while !request.ends_with(b"\r\n\r\n") {
+                        request.push(stream.read_u8().await.unwrap());
+                    }
+                    let request = String::from_utf8(request).unwrap();
+                    let line = request.lines().next().unwrap();
+                    let answer = if line.contains("2.root") {
+                        "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone"
+                    } else {
+                        GOOD
+                    };
+                    let told = format!("{line}\n");
+                    heard.lock().unwrap().last_mut().unwrap().push_str(&told);
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+                stream.shutdown().await.unwrap();
+            }
+        });
+        Host { addr, asked }
+    }
+
+    #[tokio::test]
+    async fn a_whole_poll_costs_one_handshake_and_a_closed_connection_one_more() {
+        let root = authority("root", (2020, 2040));
+        for (requests, handshakes) in [(4, 1), (3, 2)] {
+            let host = patient_host(identity(&root, (2027, 2028)), requests).await;
+            let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+            for (path, status) in [("a", 200), ("2.root.json", 404), ("b", 200), ("c", 200)] {
+                let head = transport.get(path, 0, None).await.unwrap();
+                assert_eq!((head.status, transport.last_error()), (status, None), "{path}");
+                if status == 200 {
+                    assert_eq!(whole(&mut transport).await.unwrap(), b"0123456789");
+                }
+            }
+            let asked = host.asked.lock().unwrap();
+            assert_eq!(asked.len(), handshakes, "{asked:?}");
+            assert_eq!(asked.concat().lines().count(), 4, "{asked:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_no_device_has_room_for_is_named() {
+        let root = authority("root", (2020, 2040));
+        let head = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(8192)).leak();
+        let host = host(identity(&root, (2027, 2028)), head, true).await;
+        let mut transport = transport(&[pinned(&root, "2026-01-01T00:00:00Z")], host.addr);
+        assert_eq!(transport.get("a.bin", 0, None).await, Err(TransportError::HeadTooLarge));
+        let reason = transport.last_error().unwrap();
+        assert!(reason.contains("longer than 8192 bytes"), "{reason}");
     }
 
     #[tokio::test]

@@ -14,12 +14,21 @@ fn a_program_becomes_the_image_that_fits_every_slot() {
     let project = project();
     let image = material::image("1.0.0");
     let (size, free) = (image.len(), 0x14_0000 - image.len());
+    // The program of the demo has these two segments.
+    let segment = |at: usize| u32::from_le_bytes(image[at + 4..at + 8].try_into().unwrap());
+    let data = segment(24);
+    let code = segment(32 + usize::try_from(data).unwrap());
+    let rest = u32::try_from(size).unwrap() - data - code;
     project
         .run(["build", "--elf", "a.elf"])
         .exits(0)
         .stdout(&format!(
             "image 1.0.0 of {size} bytes: 7% of slot `app0`, {free} bytes free\n  \
-             target/esp-ota/thermostat-esp32c3-1.0.0.bin\n"
+             target/esp-ota/thermostat-esp32c3-1.0.0.bin\n  \
+             flash read-only data {data:>9}\n  \
+             RAM code             {code:>9}\n  \
+             headers and padding  {rest:>9}\n  \
+             not compared: nothing is published for esp32c3 in `stable`\n"
         ))
         .stderr("")
         .changed(&["target/esp-ota/thermostat-esp32c3-1.0.0.bin"]);
@@ -39,6 +48,13 @@ fn in_json_the_room_is_in_numbers() {
             assert_eq!((report.version.as_str(), report.smallest_slot.as_str()), ("1.0.0", "app0"));
             assert_eq!(report.slot_size, 0x14_0000);
             assert_eq!(report.free, report.slot_size - report.size);
+            let slots: Vec<_> = report.slots.iter().map(|slot| slot.name.as_str()).collect();
+            assert_eq!(slots, ["app0", "app1"]);
+            assert!(report.slots.iter().all(|slot| slot.free == report.free));
+            let sum: u64 = report.sections.iter().map(|section| section.bytes).sum();
+            assert_eq!(sum, u64::from(report.size));
+            assert!(report.published.is_none() && report.parts.is_none());
+            assert_eq!(report.certificate_dates, "unknown");
         })
         .stderr("")
         .changed(&["out/a.bin"]);
@@ -73,6 +89,29 @@ fn an_image_larger_than_a_slot_is_rejected() {
         &format!(
             "error: the image has {image} bytes, but slot `app0` has 65536: {} too many\n  \
              help: make the program smaller, or the slots larger in the partition table\n",
+            image - 65536
+        ),
+    );
+}
+
+#[test]
+fn an_image_that_fits_one_slot_and_not_the_other_is_rejected() {
+    let uneven = "nvs, data, nvs, 0x9000, 0x5000\n\
+                  otadata, data, ota, 0xe000, 0x2000\n\
+                  app0, app, ota_0, 0x10000, 0x140000\n\
+                  app1, app, ota_1, 0x150000, 0x10000\n";
+    let image = material::image("1.0.0").len();
+    refused(
+        &project().file("partitions.csv", uneven).edit(
+            "esp-ota.toml",
+            "partitions = \"partitions.csv\"\n",
+            "partitions = { allow = [\"slot-sizes-differ\"] }\n",
+        ),
+        &BUILD,
+        1,
+        &format!(
+            "error: the image has {image} bytes, but slot `app1` has 65536: {} too many\n  \
+             help: make `app1` as large as `app0`, which it fits: updates take turns in the slots\n",
             image - 65536
         ),
     );
@@ -124,7 +163,7 @@ fn a_firmware_that_could_never_update_is_not_built() {
         &BUILD,
         3,
         "error: no root certificate is pinned: the firmware could not reach any server\n  \
-         help: pin one with `cargo esp-ota ca add FILE`\n",
+         help: pin one with `cargo esp-ota ca add URL|FILE`\n",
     );
     refused(
         &project().file("src/roots.rs", "// by hand\n"),

@@ -82,8 +82,9 @@ fn without_a_terminal_nobody_can_confirm() {
         .exits(2)
         .stdout("")
         .stderr(
-            "error: the fingerprint has to be confirmed, and there is no terminal to ask on\n  \
-             help: compare it with the authority's own page, then pass `--sha256 HEX`\n",
+            "error: `CN=New` (SHA-256 [SHA-256]) has to be confirmed, and there is no terminal to ask \
+             on\n  help: compare the fingerprint with the authority's own page, then pass `--sha256 \
+             HEX`\n",
         )
         .wrote_nothing();
 }

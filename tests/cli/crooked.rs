@@ -28,6 +28,8 @@ pub(crate) enum Manner {
     ResumesElsewhere,
     /// Answers with this status.
     Status(u16),
+    /// Sends so many bytes of headers that nobody needs.
+    Headers(usize),
 }
 
 /// A running server. It ends with its runtime.
@@ -120,6 +122,11 @@ impl Host {
             Manner::Honest if from > 0 => partial(&file, from),
             Manner::Honest => whole(file),
             Manner::Status(code) => status(code),
+            Manner::Headers(size) => {
+                let (head, body) = whole(file);
+                let policy = format!("Content-Security-Policy: {}\r\n\r\n", "x".repeat(size));
+                (head.replace("\r\n\r\n", &format!("\r\n{policy}")), body)
+            }
             Manner::ResumesElsewhere if from > 0 => partial(&file, from + 1),
             Manner::HangsUp(times) if self.hung_up.fetch_add(1, Ordering::Relaxed) >= times => {
                 whole(file)

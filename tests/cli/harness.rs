@@ -121,6 +121,11 @@ impl Project {
         fs::read_to_string(self.path(path)).unwrap()
     }
 
+    /// Every file and folder there is, with what the files hold.
+    pub(crate) fn everything(&self) -> BTreeMap<String, Option<Vec<u8>>> {
+        listing(self.root.path())
+    }
+
     /// The program, ready to start.
     pub(crate) fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-esp-ota"));

@@ -15,8 +15,10 @@ fn an_empty_folder_becomes_a_project_that_passes_its_own_check() {
             "project thermostat for esp32c3 in `thermostat`\n  \
              esp-ota.toml\n  src/ota_config.rs\n  partitions.csv\n  src/roots.rs\n  \
              certs/root.pem\n  Cargo.toml\n  README.md\n  .cargo/config.toml\n  .gitignore\n  \
-             .rustfmt.toml\n  build.rs\n  src/main.rs\n  src/platform.rs\n  \
-             rust-toolchain.toml\n  trust/root.json\n  src/ota/: the update agent, {} files\n\
+             .rustfmt.toml\n  build.rs\n  src/main.rs\n  src/heap.rs\n  rust-toolchain.toml\n  \
+             src/tls.rs\n  trust/root.json\n  src/net/: 2 files\n  \
+             src/ota/: the update agent, {} files\n  src/platform/: 7 files\n  \
+             src/updates/: 3 files\n\
              signing keys in [ROOT]/configuration/esp-ota/keys/thermostat: keep a copy\n\
              next:\n  cd thermostat\n  cargo esp-ota build\n  cargo esp-ota publish\n",
             cargo_esp_ota::agent::sources().count()
@@ -41,6 +43,9 @@ fn in_json_every_file_is_named_and_is_there() {
         .json(|report: Init| {
             assert_eq!((report.command.as_str(), report.chip.as_str()), ("init", "esp32s3"));
             assert!(report.firmware);
+            assert_eq!(report.base, "esp-hal");
+            assert!(report.kept.is_empty() && report.changed.is_empty());
+            assert!(report.by_hand.is_empty());
             assert_eq!(report.pinned, 0);
             assert!(report.keys.is_some());
             assert!(report.next.contains(&"cargo esp-ota ca add ROOT.pem".to_owned()));
@@ -52,6 +57,84 @@ fn in_json_every_file_is_named_and_is_there() {
     }
     let text = project.read("esp-ota.toml");
     assert!(text.contains("chip = \"esp32s3\"\n"), "{text}");
+}
+
+#[test]
+fn every_chip_with_wifi_gets_its_own_firmware_and_the_others_none() {
+    for (chip, target, channel) in [
+        ("esp32", "xtensa-esp32-none-elf", "esp"),
+        ("esp32s2", "xtensa-esp32s2-none-elf", "esp"),
+        ("esp32s3", "xtensa-esp32s3-none-elf", "esp"),
+        ("esp32c2", "riscv32imc-unknown-none-elf", "stable"),
+        ("esp32c3", "riscv32imc-unknown-none-elf", "stable"),
+        ("esp32c5", "riscv32imac-unknown-none-elf", "stable"),
+        ("esp32c6", "riscv32imac-unknown-none-elf", "stable"),
+        ("esp32c61", "riscv32imac-unknown-none-elf", "stable"),
+    ] {
+        let project = Project::new();
+        project.run(["init", "a", "--chip", chip, "--no-keys"]).exits(0).stderr("");
+        let toml = |file: &str| -> toml::Table { project.read(file).parse().unwrap() };
+        let manifest = toml("a/Cargo.toml");
+        let hal = &manifest["dependencies"]["esp-hal"]["features"];
+        assert!(hal.as_array().unwrap().iter().any(|it| it.as_str() == Some(chip)), "{hal}");
+        let tool = concat!("cargo-esp-ota ", env!("CARGO_PKG_VERSION"));
+        let mark = &manifest["package"]["metadata"]["esp-ota"]["generated-by"];
+        assert_eq!(mark.as_str(), Some(tool));
+        let settings = toml("a/.cargo/config.toml");
+        assert_eq!(settings["build"]["target"].as_str(), Some(target));
+        assert_eq!(toml("a/rust-toolchain.toml")["toolchain"]["channel"].as_str(), Some(channel));
+        assert_eq!(toml("a/esp-ota.toml")["chip"].as_str(), Some(chip));
+        let id = project.read("a/src/ota_config.rs");
+        assert!(id.contains(&format!("CHIP: &str = \"{chip}\"")), "{id}");
+        project.run(["--config", "a/esp-ota.toml", "partitions", "check"]).exits(0).stderr("");
+    }
+    for chip in ["esp32h2", "esp32p4"] {
+        Project::new()
+            .run(["init", "a", "--chip", chip])
+            .exits(2)
+            .stdout("")
+            .stderr(&format!(
+                "error: `{chip}` has no Wi-Fi, which the firmware would update over\n  \
+                 help: choose another chip with `--chip`\n"
+            ))
+            .wrote_nothing();
+    }
+}
+
+#[test]
+fn every_size_of_flash_gets_a_table_that_is_sound() {
+    for size in ["1MB", "2MB", "4MB", "8MB", "16MB", "32MB", "64MB", "128MB"] {
+        let project = Project::new();
+        project.run(["init", "a", "--flash-size", size, "--no-keys"]).exits(0).stderr("");
+        project.run(["--config", "a/esp-ota.toml", "partitions", "check"]).exits(0).stderr("");
+    }
+}
+
+#[test]
+fn a_run_that_was_cut_short_goes_on_where_it_stopped() {
+    let project = Project::new();
+    project.run(["init", "--product", "kettle", "--no-keys"]).exits(0).stderr("");
+    // The manifest is written last: without it, the rest is an unfinished project.
+    let manifest = project.read("Cargo.toml");
+    let project = project.without("Cargo.toml").without("src/main.rs");
+    project
+        .run(["init", "--product", "kettle", "--no-keys"])
+        .exits(0)
+        .stdout_is(|text| text.starts_with("project kettle for esp32c3 in `.`\n  Cargo.toml\n"))
+        .stderr("")
+        .changed(&["Cargo.toml", "src/main.rs"]);
+    assert_eq!(project.read("Cargo.toml"), manifest);
+}
+
+#[test]
+fn without_a_terminal_nothing_is_asked() {
+    // Whatever is on standard input, it is no answer.
+    let project = Project::new().input("esp32c6\nkettle\n\n\n");
+    project
+        .run(["init", "thermostat", "--no-keys"])
+        .exits(0)
+        .stdout_is(|text| text.starts_with("project thermostat for esp32c3 in `thermostat`\n"))
+        .stderr("");
 }
 
 #[test]
@@ -72,20 +155,6 @@ fn without_keys_none_are_made_and_build_says_which_command_makes_them() {
              help: make signing keys with `cargo esp-ota keys new`\n",
         )
         .wrote_nothing();
-}
-
-#[test]
-fn a_cargo_project_keeps_its_firmware_and_gets_the_host_side() {
-    let manifest = "[package]\nname = \"mine\"\nversion = \"0.3.0\"\nedition = \"2024\"\n";
-    let project = Project::new().file("Cargo.toml", manifest).file("src/main.rs", "fn main() {}\n");
-    project
-        .run(["init", "--product", "mine", "--no-keys"])
-        .exits(0)
-        .stdout_is(|text| text.contains("  the firmware is yours: only the host side was added\n"))
-        .stderr("")
-        .changed(&["esp-ota.toml", "partitions.csv", "src/ota_config.rs", "src/roots.rs"]);
-    assert_eq!(project.read("Cargo.toml"), manifest);
-    assert_eq!(project.read("src/main.rs"), "fn main() {}\n");
 }
 
 #[test]

@@ -6,9 +6,16 @@
 #![cfg(test)]
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 
+mod authority;
 mod bad_input;
 mod build;
+mod build_size;
+mod build_toolchain;
 mod ca;
+mod ca_add_url;
+mod ca_check;
+mod ca_check_behaviour;
+mod ca_set;
 mod certificates;
 mod check;
 mod check_attacks;
@@ -18,6 +25,11 @@ mod crooked;
 mod demo;
 mod harness;
 mod init;
+#[cfg(unix)]
+mod init_dialogue;
+mod init_existing;
+mod init_refused;
+mod init_root_url;
 mod keys;
 mod material;
 mod partitions;
@@ -34,6 +46,7 @@ mod rehearse_emulator;
 mod rehearse_faults;
 mod rehearse_public;
 mod releases;
+mod scripted;
 mod serve;
 mod shape;
 mod slots;

@@ -248,6 +248,53 @@ fn a_server_in_trouble_has_judged_nothing_and_one_that_says_no_has() {
 }
 
 #[test]
+fn headers_as_github_sends_them_fit_a_device() {
+    ends(Manner::Headers(4 * 1024), 0, "");
+}
+
+#[test]
+fn a_host_with_more_headers_than_a_device_reads_is_told_from_one_that_is_not_there() {
+    let (project, _server, address) = crooked(Manner::Headers(8 * 1024));
+    project
+        .run(arguments(&address, &["--from", "none"]))
+        .exits(7)
+        .json(|report: Rehearse| {
+            let start = start(&report, "none");
+            let (_, message) = failure(start);
+            assert!(message.contains("`head-too-large`"), "{message}");
+            let error = start.error.as_ref().unwrap();
+            assert_eq!(
+                error.caused_by,
+                ["the head of the server's answer is too large: the head of the answer is longer than \
+                  8192 bytes or has more than 64 headers"]
+            );
+            assert_eq!(
+                error.help.as_deref(),
+                Some("serve the files from a host that sends fewer headers, or let it send fewer")
+            );
+        })
+        .stderr("")
+        .wrote_nothing();
+}
+
+#[test]
+fn a_redirect_is_met_with_where_to_publish() {
+    let (project, _server, address) = crooked(Manner::Status(302));
+    project
+        .run(arguments(&address, &["--from", "none"]))
+        .exits(1)
+        .json(|report: Rehearse| {
+            let error = start(&report, "none").error.as_ref().unwrap();
+            assert_eq!(
+                error.help.as_deref(),
+                Some("set `url` to where the files themselves are: devices follow no redirect")
+            );
+        })
+        .stderr("")
+        .wrote_nothing();
+}
+
+#[test]
 fn a_release_that_pins_no_root_of_the_server_is_stranded() {
     let project = published(&["1.0.0"]);
     let (_server, address) = served(&project);

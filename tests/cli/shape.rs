@@ -31,6 +31,20 @@ pub(crate) struct Location {
     pub(crate) column: Option<usize>,
 }
 
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ChangedFile {
+    pub(crate) file: String,
+    pub(crate) difference: String,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ByHand {
+    pub(crate) file: String,
+    pub(crate) lines: Vec<String>,
+}
+
 /// Makes the mirror of a report: the envelope, and the fields given.
 macro_rules! reports {
     ($($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty,)* })*) => {$(
@@ -49,8 +63,9 @@ macro_rules! reports {
 
 reports! {
     Init {
-        folder: String, product: String, chip: String, files: Vec<String>, firmware: bool,
-        keys: Option<String>, pinned: usize, next: Vec<String>,
+        folder: String, product: String, chip: String, base: String, files: Vec<String>,
+        kept: Vec<String>, changed: Vec<ChangedFile>, firmware: bool, keys: Option<String>,
+        pinned: usize, by_hand: Vec<ByHand>, next: Vec<String>,
     }
     Generate {
         chip: Option<String>, flash_size: u32, table_offset: u32, preset: Option<String>,
@@ -71,11 +86,24 @@ reports! {
         csv: Option<String>,
     }
     Explain { codes: Vec<Listed>, page: Option<String>, }
-    CaAdd { added: Vec<Root>, file: String, pinned: usize, generated: Vec<String>, }
+    CaAdd {
+        added: Vec<Root>, files: Vec<String>, pinned: usize, generated: Vec<String>,
+        server: Option<LiveServer>,
+    }
+    CaList { roots: Vec<ListedRoot>, }
+    CaCheck {
+        url: String, address: Option<String>, tls: Vec<String>, chain: Vec<ShownLink>,
+        roots: Vec<CheckedRoot>, releases: Option<CheckedReleases>, checks: Vec<HostCheck>,
+    }
+    CaRemove {
+        removed: Vec<GoneRoot>, files: Vec<String>, pinned: usize, generated: Vec<String>,
+    }
     CaEmbed { pinned: usize, generated: Vec<String>, changed: bool, }
     Keys { folder: String, roles: Vec<String>, root: String, }
     Build {
         file: String, version: String, size: u32, smallest_slot: String, slot_size: u32, free: u32,
+        slots: Vec<BuildSlot>, sections: Vec<Section>, published: Option<PublishedImage>,
+        not_compared: Option<String>, parts: Option<Vec<Part>>, certificate_dates: String,
     }
     Rehearse {
         product: String, chip: String, channel: String, read_from: String, staged: bool,
@@ -113,6 +141,37 @@ macro_rules! parts {
 }
 
 parts! {
+    ShownLink {
+        subject: String, issuer: String, key: Option<String>, not_after: String, days_left: i64,
+        size: usize,
+    }
+    CheckedRoot {
+        subject: String, sha256: String, not_after: String, days_left: i64, anchors: bool,
+        reason: Option<String>,
+    }
+    CheckedReleases { read_from: String, list: Vec<CheckedRelease>, }
+    CheckedRelease {
+        version: String, chip: String, channels: Vec<String>, rollout_percent: u8, reaches: String,
+        by: Option<Vec<String>>, pinned: Option<Vec<String>>, unknown: Option<Vec<String>>,
+    }
+    HostCheck {
+        check: String, outcome: String, message: String, findings: Vec<HostFinding>,
+    }
+    HostFinding {
+        code: String, severity: String, message: String, help: String, allowed: bool,
+    }
+    ListedRoot {
+        file: String, subject: String, sha256: String, key: Option<String>, not_after: String,
+        days_left: i64, refused: Option<String>,
+    }
+    GoneRoot { subject: String, sha256: String, }
+    LiveServer { host: String, chain: Vec<String>, spares: Vec<Root>, }
+    BuildSlot { name: String, size: u32, free: u32, }
+    Section { section: String, bytes: u64, }
+    PublishedImage { version: String, size: u64, change: i64, sections: Option<Vec<Change>>, }
+    Change { section: String, change: i64, }
+    Part { part: String, bytes: u64, origins: Vec<Origin>, }
+    Origin { name: String, bytes: u64, }
     Aimed { version: String, size: u64, sha256: String, agent: String, rollout_percent: u8, }
     Start {
         from: Option<String>, outcome: String, to: Option<String>, slot: Option<u32>,

@@ -1,6 +1,7 @@
 //! What has to hold for bytes from outside, whatever they are: a module for each kind of them.
 
 pub mod boot;
+pub mod http;
 pub mod image;
 pub mod json;
 pub mod metadata;

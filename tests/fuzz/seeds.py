@@ -1,6 +1,6 @@
 """Writes files to begin from: `python3 seeds.py FOLDER` fills FOLDER/<target>/.
 
-Partition tables are the vectors; metadata, an image and otadata are made here, sound ones.
+Partition tables are the vectors; metadata, answers of a server, an image and otadata are made here, sound ones.
 """
 
 import hashlib
@@ -70,6 +70,18 @@ def otadata(sequences, state):
     return struct.pack("<HHB", 3, 3, 3) + entries
 
 
+def answers():
+    """What a server says, behind the byte that says in which pieces."""
+    body = b"hello"
+    yield "length", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"a\"\r\n\r\n" + body
+    yield "close", b"HTTP/1.0 200 OK\r\n\r\n" + body
+    yield "missing", b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n" + body
+    yield "partial", b"HTTP/1.1 206 P\r\nContent-Length: 5\r\nContent-Range: bytes 4-8/9\r\n\r\n" + body
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nA: b\r\n\r\n"
+    yield "chunked", chunked
+    yield "interim", b"HTTP/1.1 100 Continue\r\n\r\n" + chunked * 2
+
+
 def made():
     """Target, name and contents of what is made here."""
     for role, mode, part in metadata():
@@ -79,6 +91,8 @@ def made():
         yield "tuf_unsigned", role, mode + json.dumps(document, indent=1).encode()
         yield "tuf_unsigned", f"patch-{role}", bytes([mode[0] | 8]) + b"\0\x10 "
         yield "json", role, text
+    for name, said in answers():
+        yield "http", name, b"\x03" + said
     yield "app_image", "sound", image()
     for state in [0, 1, 2, 3, 4, 0xFFFFFFFF]:
         yield "otadata", f"state-{state}", otadata([1, 2], state)

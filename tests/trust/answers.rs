@@ -143,14 +143,14 @@ async fn an_answer_that_is_not_http_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_head_without_end_is_no_answer() {
+async fn a_head_without_end_is_refused_by_its_own_reason() {
     let repository = Repository::new();
     let server = RudeServer::start(script(&repository)).await;
     server.tell(|script| {
         let head = Answer::Endless(b"HTTP/1.1 200 OK\r\nx-filler: ".to_vec());
         script.answers.insert("metadata/timestamp.json".into(), head);
     });
-    assert_eq!(Device::of(&repository).refresh(&server.door).await, failed("unreachable"));
+    assert_eq!(Device::of(&repository).refresh(&server.door).await, failed("head-too-large"));
 }
 
 #[tokio::test]

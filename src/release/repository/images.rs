@@ -16,7 +16,7 @@ use crate::release::store::Store;
 pub async fn verify_images(store: &Store, releases: &[Release]) -> Result<(), RepositoryError> {
     let mut missing = None;
     for release in releases {
-        let path = format!("targets/{}.{}", release.sha256, release.custom.file_name());
+        let path = release.image_path();
         let Some(image) = store.read(&path).await? else {
             missing = missing.or(Some(path));
             continue;

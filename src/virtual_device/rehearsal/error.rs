@@ -192,6 +192,12 @@ impl Explained for RehearsalError {
                  signs everything again"
                     .into(),
             ),
+            Self::Refused(failure) if is_head_too_large(&failure.error) => Some(
+                "serve the files from a host that sends fewer headers, or let it send fewer".into(),
+            ),
+            Self::Refused(failure) if is_redirect(&failure.error) => Some(
+                "set `url` to where the files themselves are: devices follow no redirect".into(),
+            ),
             Self::Damaged { .. } | Self::Missing { .. } => Some(
                 "put the file back: `cargo esp-ota publish` with the same image repairs it".into(),
             ),
@@ -231,6 +237,22 @@ impl Explained for RehearsalError {
             | Self::Missing { .. } => None,
         }
     }
+}
+
+fn is_head_too_large(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Metadata(tuf::Error::Transport(TransportError::HeadTooLarge))
+            | Error::Install(InstallError::Transport(TransportError::HeadTooLarge))
+    )
+}
+
+fn is_redirect(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Metadata(tuf::Error::Status(300..400))
+            | Error::Install(InstallError::Status(300..400))
+    )
 }
 
 /// The exit code for what an agent says.

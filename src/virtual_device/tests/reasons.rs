@@ -126,6 +126,7 @@ fn codes() -> BTreeSet<String> {
         TransportError::Unreachable,
         TransportError::Truncated,
         TransportError::TooSlow,
+        TransportError::HeadTooLarge,
         TransportError::Untrusted,
     ];
     let installs = [

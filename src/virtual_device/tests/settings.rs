@@ -74,7 +74,7 @@ fn settings_that_esp_idf_wrote_are_read() {
     let wifi = settings.wifi.unwrap();
     assert_eq!(wifi.ssid(), "Workshop");
     assert_eq!(wifi.psk().map(|psk| psk.reveal()), Some("correct horse battery"));
-    let url = Url::parse("https://updates.example.com:8443/thermostat").unwrap();
+    let url = Url::parse("https://updates.example.com:8443/thermostat/").unwrap();
     assert_eq!(settings.url, Some(url));
     assert_eq!(settings.channel.as_deref(), Some("beta"));
     assert_eq!(settings.poll_seconds, 900);

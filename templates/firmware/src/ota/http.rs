@@ -118,26 +118,26 @@ impl<C: Connect> Client<C> {
         let pieces = [head.as_bytes(), body];
         self.settle().await;
         self.state = State::Broken(TransportError::Unreachable);
-        if let Some(line) = &mut self.line {
-            match exchange(line, pieces).await {
-                Ok(answer) if answer.response.status != REQUEST_TIMEOUT => {
-                    return Ok(self.begin(answer));
+        loop {
+            let was_kept = self.line.is_some();
+            if !was_kept {
+                match self.connect.connect().await {
+                    Ok(connection) => self.line = Some(Line::new(connection)),
+                    Err(kind) => {
+                        self.state = State::Broken(kind);
+                        return Err(kind);
+                    }
                 }
-                Ok(_) | Err(Fault::NoAnswer) => {}
+            }
+            let Some(line) = &mut self.line else { return Err(self.broken(Fault::NoAnswer)) };
+            match exchange(line, pieces).await {
+                Ok(answer) if was_kept && answer.response.status == REQUEST_TIMEOUT => {
+                    self.line = None;
+                }
+                Err(Fault::NoAnswer) if was_kept => self.line = None,
+                Ok(answer) => return Ok(self.begin(answer)),
                 Err(fault) => return Err(self.broken(fault)),
             }
-        }
-        self.line = None;
-        let connection = match self.connect.connect().await {
-            Ok(connection) => connection,
-            Err(kind) => {
-                self.state = State::Broken(kind);
-                return Err(kind);
-            }
-        };
-        match exchange(self.line.insert(Line::new(connection)), pieces).await {
-            Ok(answer) => Ok(self.begin(answer)),
-            Err(fault) => Err(self.broken(fault)),
         }
     }
 

@@ -28,7 +28,7 @@ pub enum Fault {
     Coding,
     /// The body is compressed, which nobody asked for.
     Encoded,
-    /// A partial answer that does not say where it starts, or contradicts itself.
+    /// A partial answer that does not say clearly where it starts.
     Range,
     /// The chunks of a chunked body are none.
     Chunk,

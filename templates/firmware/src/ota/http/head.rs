@@ -92,7 +92,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Fault> {
     if [OK, PARTIAL_CONTENT].contains(&status) && is_encoded(headers) {
         return Err(Fault::Encoded);
     }
-    let start = if status == PARTIAL_CONTENT { start(headers, framing)? } else { 0 };
+    let start = if status == PARTIAL_CONTENT { start(headers)? } else { 0 };
     let length = match framing {
         Framing::Length(length) => Some(length),
         Framing::Chunked | Framing::Close => None,
@@ -164,26 +164,19 @@ fn has_close(headers: Headers<'_>) -> bool {
         .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
-/// `bytes 5-9/10` starts at 5 (RFC 9110, section 14.4). The length has to agree.
-fn start(headers: Headers<'_>, framing: Framing) -> Result<u32, Fault> {
+/// `bytes 5-9/10` starts at 5 (RFC 9110, section 14.4). How much comes is for the body to say.
+fn start(headers: Headers<'_>) -> Result<u32, Fault> {
     let range = headers.only("content-range", Fault::Range)?.ok_or(Fault::Range)?;
-    let (first, last) = span(range).ok_or(Fault::Range)?;
-    let length = last.checked_sub(first).and_then(|length| length.checked_add(1));
-    match (length, framing) {
-        (None, _) => Err(Fault::Range),
-        (Some(length), Framing::Length(announced)) if length != u64::from(announced) => {
-            Err(Fault::Range)
-        }
-        (Some(_), _) => u32::try_from(first).map_err(|_| Fault::TooLong),
-    }
+    let first = first(range).ok_or(Fault::Range)?;
+    u32::try_from(first).map_err(|_| Fault::TooLong)
 }
 
-/// First and last byte of `bytes FIRST-LAST/TOTAL`, where TOTAL may be `*`.
-fn span(range: &str) -> Option<(u64, u64)> {
+/// FIRST of `bytes FIRST-LAST/TOTAL`, where TOTAL may be `*`.
+fn first(range: &str) -> Option<u64> {
     let (unit, range) = range.split_once(' ')?;
     let (range, total) = range.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last) = (number(first)?, number(last)?);
     let is_inside = total == "*" || number(total).is_some_and(|total| last < total);
-    (unit.eq_ignore_ascii_case("bytes") && is_inside).then_some((first, last))
+    (unit.eq_ignore_ascii_case("bytes") && first <= last && is_inside).then_some(first)
 }

@@ -1,0 +1,155 @@
+//! What can be wrong with the pinned roots of a project.
+
+use std::path::{Path, PathBuf};
+
+use crate::commands::file_list;
+use crate::error::{Exit, Explained, Location};
+
+/// What can be wrong with the pinned roots of a project.
+#[derive(Debug, thiserror::Error)]
+pub enum CaError {
+    /// Nobody confirmed the fingerprint.
+    #[error("nothing was pinned: the fingerprint was not confirmed")]
+    Unconfirmed,
+    /// Nobody can be asked.
+    #[error("{roots} has to be confirmed, and there is no terminal to ask on")]
+    NoTerminal {
+        /// What would be pinned, with fingerprints.
+        roots: String,
+    },
+    /// The root of a server is pinned.
+    #[error("`{subject}`, which anchors `{host}`, is pinned already (SHA-256 {sha256})")]
+    Pinned {
+        /// Whose root it is.
+        subject: String,
+        /// The server.
+        host: String,
+        /// Its fingerprint.
+        sha256: String,
+    },
+    /// An option that says how to reach a server, and there is none.
+    #[error("`{0}` is for a URL, and this is a file")]
+    OnlyForUrl(&'static str),
+    /// The file holds another certificate than was expected.
+    #[error("no certificate in `{}` has the fingerprint `{expected}`: {found}", from.display())]
+    Fingerprint {
+        /// The file or URL.
+        from: PathBuf,
+        /// What was asked for.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A file of that name is in the way.
+    #[error("`{}` exists already and holds something else", .0.display())]
+    Exists(PathBuf),
+    /// Nothing is pinned.
+    #[error("no root certificate is pinned: the firmware could not reach any server")]
+    NoRoots,
+    /// Generated files are out of date; there is at least one.
+    #[error("{} not hold the roots that are pinned now", does(.0))]
+    Stale(Vec<PathBuf>),
+    /// A URL, and nothing that it could be judged by.
+    #[error("there is no project here, and so there are no pinned roots to judge a host by")]
+    NothingToTrust,
+    /// Nobody said which host.
+    #[error("`esp-ota.toml` says no `url`, and so there is no host to check")]
+    NoUrl,
+    /// A file that is none of the repository's.
+    #[error("`{file}` is no path below `{url}`")]
+    NotBelow {
+        /// As given.
+        file: String,
+        /// The repository.
+        url: String,
+    },
+    /// Nothing is pinned under this name.
+    #[error("`{0}` is neither the fingerprint nor a file of a pinned root")]
+    NotPinned(String),
+    /// Nothing would be left.
+    #[error("no root would be left: the firmware could not reach any server")]
+    LastRoot,
+    /// Nothing is known about this kind of file.
+    #[error("`{}` in `trust.embed` is neither `.rs` nor `.h`", .0.display())]
+    Kind(PathBuf),
+    /// `esp-ota.toml` cannot be changed.
+    #[error("`trust.roots` in `{}` is not a list", .0.display())]
+    NotAList(PathBuf),
+}
+
+impl Explained for CaError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unconfirmed | Self::Exists(_) | Self::Stale(_) | Self::LastRoot => Exit::Rejected,
+            Self::NoTerminal { .. }
+            | Self::OnlyForUrl(_)
+            | Self::NothingToTrust
+            | Self::NotPinned(_)
+            | Self::NotBelow { .. } => Exit::Usage,
+            Self::Fingerprint { .. } | Self::Pinned { .. } => Exit::Trust,
+            Self::NoRoots | Self::NoUrl | Self::Kind(_) | Self::NotAList(_) => Exit::Project,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Unconfirmed => None,
+            Self::NoTerminal { .. } => Some(
+                "compare the fingerprint with the authority's own page, then pass `--sha256 HEX`"
+                    .into(),
+            ),
+            Self::Pinned { .. } => Some(
+                "pin a spare: another root of the same chain with `--sha256 HEX`, or one from a file"
+                    .into(),
+            ),
+            Self::OnlyForUrl(_) => Some("leave it out, or name a server: `https://…`".into()),
+            Self::Fingerprint { .. } => {
+                Some("get the certificate from the authority again, and trust neither".into())
+            }
+            Self::Exists(_) => Some("rename your file, or remove that one".into()),
+            Self::NoRoots => Some("pin one with `cargo esp-ota ca add URL|FILE`".into()),
+            Self::Stale(_) => Some("run `cargo esp-ota ca embed`".into()),
+            Self::NothingToTrust => Some("pass the roots with `--roots FILE`".into()),
+            Self::NoUrl => {
+                Some("set `url = \"https://…\"` under `[release]`, or pass `--url`".into())
+            }
+            Self::NotBelow { .. } => {
+                Some("name a file as devices would, such as `metadata/timestamp.json`".into())
+            }
+            Self::NotPinned(_) => Some("take one from `cargo esp-ota ca list`".into()),
+            Self::LastRoot => {
+                Some("pin its successor first with `cargo esp-ota ca add URL|FILE`".into())
+            }
+            Self::Kind(_) => Some("name it `….rs` for Rust or `….h` for C and Arduino".into()),
+            Self::NotAList(_) => Some("write `roots = []`".into()),
+        }
+    }
+
+    fn location(&self) -> Option<Location> {
+        match self {
+            Self::Stale(files) => files.first().map(|file| at(file)),
+            Self::Kind(file) | Self::NotAList(file) => Some(at(file)),
+            Self::Unconfirmed
+            | Self::NoTerminal { .. }
+            | Self::OnlyForUrl(_)
+            | Self::Pinned { .. }
+            | Self::Fingerprint { .. }
+            | Self::Exists(_)
+            | Self::NothingToTrust
+            | Self::NoUrl
+            | Self::NotBelow { .. }
+            | Self::NotPinned(_)
+            | Self::LastRoot
+            | Self::NoRoots => None,
+        }
+    }
+}
+
+fn at(file: &Path) -> Location {
+    Location { file: file.to_owned(), line: None, column: None }
+}
+
+/// Files as the subject of a sentence, with its verb.
+fn does(files: &[PathBuf]) -> String {
+    format!("{} {}", file_list(files), if files.len() == 1 { "does" } else { "do" })
+}
