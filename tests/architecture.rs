@@ -63,7 +63,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("flash_size", &[]),
     ("hex", &[]),
-    ("image", &["agent", "chip", "error", "flash_size"]),
+    ("image", &["agent", "chip", "error", "flash_size", "hex", "partition"]),
     ("output", &["error"]),
     ("partition", &["chip", "error", "hex"]),
     ("release", &["chip", "disk", "error", "hex"]),

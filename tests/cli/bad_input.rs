@@ -169,11 +169,12 @@ fn a_bad_environment_variable_is_named() {
 }
 
 /// Commands that take a file, with `FILE` where it goes.
-const WITH_A_FILE: [&[&str]; 6] = [
+const WITH_A_FILE: [&[&str]; 7] = [
     &["partitions", "check", "FILE"],
     &["ca", "add", "FILE", "--yes"],
     &["build", "--elf", "FILE"],
     &["publish", "FILE"],
+    &["inspect", "FILE"],
     &["slots", "--image", "FILE"],
     &["init", "new", "--root-ca", "FILE"],
 ];

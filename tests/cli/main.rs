@@ -30,6 +30,7 @@ mod init_dialogue;
 mod init_existing;
 mod init_refused;
 mod init_root_url;
+mod inspect;
 mod keys;
 mod material;
 mod partitions;

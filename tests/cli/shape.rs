@@ -105,6 +105,12 @@ reports! {
         slots: Vec<BuildSlot>, sections: Vec<Section>, published: Option<PublishedImage>,
         not_compared: Option<String>, parts: Option<Vec<Part>>, certificate_dates: String,
     }
+    Inspect {
+        file: String, kind: String, evidence: Vec<String>, publishable: bool,
+        chip: Option<String>, expected_chip: Option<String>, size: usize, sha256: String,
+        image: Option<InspectedImage>, elf: Option<Elf>, flash: Option<Flash>, slots: Vec<FreeRoom>,
+        problems: Vec<Problem>, notes: Vec<Remark>,
+    }
     Rehearse {
         product: String, chip: String, channel: String, read_from: String, staged: bool,
         release: Option<Aimed>, halted: Vec<Aimed>, device: String, starts: Vec<Start>,
@@ -172,6 +178,39 @@ parts! {
     Change { section: String, change: i64, }
     Part { part: String, bytes: u64, origins: Vec<Origin>, }
     Origin { name: String, bytes: u64, }
+    InspectedImage {
+        length: Option<u64>, header: ImageHeader, segments: Vec<Segment>,
+        checksum: Option<CheckedSum>, digest: Option<CheckedDigest>,
+        descriptor: Option<Descriptor>, bootloader: Option<Bootloader>,
+    }
+    ImageHeader {
+        chip_id: u16, segment_count: u8, entry: u32, flash_mode: Option<String>,
+        flash_size: Option<String>, flash_frequency: Option<String>, min_chip_revision: u16,
+        max_chip_revision: u16, hash_appended: bool,
+    }
+    Segment { address: u32, length: u32, offset: u64, memory: String, }
+    CheckedSum { stored: u8, computed: u8, valid: bool, }
+    CheckedDigest { stored: String, computed: String, valid: bool, }
+    Descriptor {
+        project: String, version: String, built: String, idf_version: String, secure_version: u32,
+        elf_sha256: String, min_efuse_block_revision: u16, max_efuse_block_revision: u16,
+        mmu_page_size: Option<u32>,
+    }
+    Bootloader { version: u32, idf_version: String, built: String, }
+    Elf {
+        architecture: String, bits: Option<u8>, program: bool, firmware: bool, chips: Vec<String>,
+        descriptor: Option<Descriptor>,
+    }
+    Flash {
+        base: u32, bootloader: Option<u32>, table: u32, rows: usize, apps: Vec<AppPartition>,
+    }
+    AppPartition {
+        name: String, address: u32, size: u32, offset: Option<u64>, content: String,
+        project: Option<String>, version: Option<String>, image_size: Option<u32>,
+    }
+    FreeRoom { name: String, size: u32, free: i64, }
+    Problem { code: String, message: String, help: Option<String>, }
+    Remark { code: String, message: String, }
     Aimed { version: String, size: u64, sha256: String, agent: String, rollout_percent: u8, }
     Start {
         from: Option<String>, outcome: String, to: Option<String>, slot: Option<u32>,

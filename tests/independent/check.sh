@@ -38,6 +38,9 @@ if python3 -m esptool --chip esp32c3 image-info "$folder/tampered.bin" 2>&1 | gr
     fail "esptool accepts the tampered image, so this check proves nothing"
 fi
 
+say "esptool and espsecure: what inspect says of images, and of what these tools make of them"
+python3 "$here/inspect_files.py" "$tool" "$folder"
+
 say "otadata, by ESP-IDF's definition"
 python3 "$here/otadata.py" "$folder/flash-1-installed.bin" 0
 python3 "$here/otadata.py" "$folder/flash-2-updated.bin" 1

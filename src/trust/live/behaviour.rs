@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::finding::{Check, Code, Finding};
+use crate::agent::clock;
 use crate::error::Exit;
 use crate::trust::endpoint::Endpoint;
 use crate::trust::exchange::{Answer, Client, ExchangeError, shown};
@@ -196,8 +197,9 @@ fn head(behaviour: &Behaviour, now: Timestamp) -> Check {
             "switch compression off for these files",
         ));
     }
-    let date = whole.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
-    match date.and_then(|date| Timestamp::try_from(date).ok()) {
+    // With the reader that devices have.
+    let date = whole.header("date").and_then(clock::http_date);
+    match date.and_then(|date| Timestamp::from_second(i64::try_from(date).ok()?).ok()) {
         None => findings.push(Finding::new(
             Code::DateMissing,
             "no `Date` header, from which devices without another clock take the time",
