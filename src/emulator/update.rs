@@ -24,15 +24,17 @@ use crate::virtual_device::bootloader::Target;
 pub const FLASH: &str = "flash-update.bin";
 /// How long the server is away during a trial. A device that would confirm without it has done so
 /// by then: with it, confirming takes some seconds.
-const OUTAGE: Duration = Duration::from_secs(30);
+pub const OUTAGE: Duration = Duration::from_secs(30);
 
-/// The versions of an update.
+/// What an update leads from and to, and how long its server is away.
 #[derive(Clone, Copy, Debug)]
-pub struct Versions<'a> {
-    /// What the device starts with.
+pub struct Plan<'a> {
+    /// The version that the device starts with.
     pub from: &'a str,
-    /// What it is offered.
+    /// The version that it is offered.
     pub to: &'a str,
+    /// How long the server is away during a trial: [`OUTAGE`], unless somebody is in a hurry.
+    pub outage: Duration,
 }
 
 /// An emulated device that has `image` in `ota_0`, settled, and reads releases from `server`.
@@ -55,10 +57,10 @@ pub async fn rehearse(
     machine: &Machine,
     bench: &Bench,
     server: Server,
-    versions: Versions<'_>,
+    plan: Plan<'_>,
     narrator: &mut dyn Narrator,
 ) -> Result<Verdict, EmulatorError> {
-    let mut course = Course { machine, versions, narrator };
+    let mut course = Course { machine, plan, narrator };
     let address = server.addr();
     match course.run(bench, server, address).await {
         Ok(()) => Ok(Verdict::passed()),
@@ -81,7 +83,7 @@ impl From<EmulatorError> for Stopped {
 
 struct Course<'a> {
     machine: &'a Machine,
-    versions: Versions<'a>,
+    plan: Plan<'a>,
     narrator: &'a mut dyn Narrator,
 }
 
@@ -92,7 +94,7 @@ impl Course<'_> {
         server: Server,
         address: SocketAddr,
     ) -> Result<(), Stopped> {
-        let Versions { from, to } = self.versions;
+        let Plan { from, to, outage } = self.plan;
         self.install(&format!("{from} updates itself")).await?;
         self.narrator.seen(format!("{from} in ota_0 installs {to} into ota_1 over TLS"));
 
@@ -104,13 +106,13 @@ impl Course<'_> {
 
         server.shutdown().await;
         let title = "on trial, and the server is away";
-        let session = self.start(title, Until::Over(OUTAGE), Cut::Later).await?;
+        let session = self.start(title, Until::Over(outage), Cut::Later).await?;
         if session.end == End::Reached {
             let version = to.to_owned();
             return Err(Stopped::Fault(Fault::ConfirmedAlone { version }, session));
         }
         self.on_trial(session)?;
-        let away = OUTAGE.as_secs();
+        let away = outage.as_secs();
         self.narrator.seen(format!("{to} on trial, its server away for {away} s: no confirmation"));
         let server = bench.serve(Some(address)).await?;
         self.install(&format!("the server is back, and {from} runs again")).await?;
@@ -133,7 +135,7 @@ impl Course<'_> {
 
     /// The old version starts and installs the new one.
     async fn install(&mut self, title: &str) -> Result<(), Stopped> {
-        let Versions { from, to } = self.versions;
+        let Plan { from, to, .. } = self.plan;
         let session = self.start(title, Until::Installed, Cut::Later).await?;
         let slots = self.machine.slots()?;
         let fault = self.runs(&session, OLD, from);
@@ -156,7 +158,7 @@ impl Course<'_> {
     /// The new version has started and armed its trial.
     fn on_trial(&mut self, session: Session) -> Result<(), Stopped> {
         let slots = self.machine.slots()?;
-        let fault = self.runs(&session, NEW, self.versions.to);
+        let fault = self.runs(&session, NEW, self.plan.to);
         let fault = fault.or_else(|| not_armed(&slots, session.end, self.machine.seconds()));
         judged(fault.or_else(|| wrong_choice(&slots, OLD)), session)
     }
@@ -165,7 +167,7 @@ impl Course<'_> {
     /// trial, or nothing any more. The bootloader passes over both.
     fn cut(&mut self, session: Session) -> Result<(), Stopped> {
         let slots = self.machine.slots()?;
-        let to = self.versions.to;
+        let to = self.plan.to;
         let fault = self.runs(&session, NEW, to);
         let fault = fault.or_else(|| self.late(&session, format!("{to} did not arm its trial")));
         judged(fault.or_else(|| wrong_choice(&slots, OLD)), session)
@@ -173,7 +175,7 @@ impl Course<'_> {
 
     /// The new version has started, and is there to stay.
     fn confirmed(&mut self, session: Session) -> Result<(), Stopped> {
-        let to = self.versions.to;
+        let to = self.plan.to;
         let slots = self.machine.slots()?;
         let fault = self.runs(&session, NEW, to);
         let fault = fault.or_else(|| self.late(&session, format!("{to} did not confirm itself")));

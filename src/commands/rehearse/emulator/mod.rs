@@ -22,7 +22,7 @@ use crate::commands::{Context, context, partitions};
 use crate::config::Project;
 use crate::emulator::bench::{Bench, Offer};
 use crate::emulator::machine::SERIAL_LOG;
-use crate::emulator::update::Versions;
+use crate::emulator::update::{OUTAGE, Plan};
 use crate::emulator::{Emulator, EmulatorError, Program, boot, update};
 use crate::error::{Exit, Failure};
 use crate::partition::Table;
@@ -156,9 +156,9 @@ impl Bed<'_> {
         let device = (old.as_slice(), server.addr());
         let machine = update::machine(program, kind, table, device, self.deadline)?;
         let mut telling = Telling::new(self.context);
-        let versions = Versions { from: &from, to: &to };
-        let verdict = update::rehearse(&machine, bench, server, versions, &mut telling).await?;
-        Ok(Part::update(versions, &new, machine.flash(), telling.steps, verdict))
+        let plan = Plan { from: &from, to: &to, outage: OUTAGE };
+        let verdict = update::rehearse(&machine, bench, server, plan, &mut telling).await?;
+        Ok(Part::update(plan, &new, machine.flash(), telling.steps, verdict))
     }
 }
 

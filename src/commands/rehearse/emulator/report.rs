@@ -11,9 +11,8 @@ use super::choice::Chosen;
 use super::telling::Step;
 use crate::chip::Chip;
 use crate::emulator::machine::SERIAL_LOG;
-use crate::emulator::update::Versions;
+use crate::emulator::update::Plan;
 use crate::emulator::{Emulator, Fault, Verdict};
-use crate::hex;
 use crate::output::{Annotation, Level, Paint, Report, Tone};
 
 /// What is wrong.
@@ -74,14 +73,14 @@ impl Part {
     }
 
     pub(super) fn update(
-        versions: Versions<'_>,
+        plan: Plan<'_>,
         image: &[u8],
         flash: PathBuf,
         steps: Vec<Step>,
         verdict: Verdict,
     ) -> Self {
-        let part = Self::new(image, versions.to.to_owned(), flash, steps, verdict);
-        Self { from: Some(versions.from.to_owned()), ..part }
+        let part = Self::new(image, plan.to.to_owned(), flash, steps, verdict);
+        Self { from: Some(plan.from.to_owned()), ..part }
     }
 
     fn new(
@@ -97,7 +96,7 @@ impl Part {
             from: None,
             version,
             size: image.len(),
-            sha256: hex::lower(&Sha256::digest(image)),
+            sha256: Sha256::digest(image).iter().map(|byte| format!("{byte:02x}")).collect(),
             passed: fault.is_none(),
             steps,
             fault: fault.map(|fault: Fault| FaultReport {
