@@ -52,7 +52,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("partition", &["chip", "error", "hex"]),
     ("release", &["chip", "disk", "error", "hex"]),
     ("server", &["error", "hex"]),
-    ("trust", &["error", "hex"]),
+    ("trust", &["agent", "error", "hex"]),
     ("virtual_device", &["agent", "chip", "error", "hex", "release", "trust"]),
 ];
 
