@@ -68,7 +68,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("partition", &["chip", "error", "hex"]),
     ("release", &["chip", "disk", "error", "hex"]),
     ("server", &["error", "hex"]),
-    ("trust", &["error", "hex"]),
+    ("trust", &["agent", "error", "hex"]),
     ("virtual_device", &["agent", "chip", "error", "hex", "release", "trust"]),
 ];
 

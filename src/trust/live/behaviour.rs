@@ -4,16 +4,15 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::finding::{Check, Code, Finding};
-use crate::agent::clock;
+use crate::agent::clock::http_date;
+use crate::agent::http::LARGEST_HEAD;
 use crate::error::Exit;
 use crate::trust::endpoint::Endpoint;
 use crate::trust::exchange::{Answer, Client, ExchangeError, shown};
 use crate::trust::root::PinnedRoot;
 
-/// Largest head that the agent takes, interim answers included.
-pub const LARGEST_HEAD: usize = 8 * 1024;
-/// Most headers that it takes.
-pub const MOST_HEADERS: usize = 64;
+/// Most headers that the agent takes (`http/head.rs`).
+const MOST_HEADERS: usize = 64;
 /// Bytes of a body that are looked at.
 const SAMPLE: usize = 512;
 /// Where a range begins, in files that are long enough.
@@ -197,9 +196,8 @@ fn head(behaviour: &Behaviour, now: Timestamp) -> Check {
             "switch compression off for these files",
         ));
     }
-    // With the reader that devices have.
-    let date = whole.header("date").and_then(clock::http_date);
-    match date.and_then(|date| Timestamp::from_second(i64::try_from(date).ok()?).ok()) {
+    let date = whole.header("date").and_then(http_date).and_then(|date| i64::try_from(date).ok());
+    match date.and_then(|date| Timestamp::from_second(date).ok()) {
         None => findings.push(Finding::new(
             Code::DateMissing,
             "no `Date` header, from which devices without another clock take the time",
