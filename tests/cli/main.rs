@@ -19,6 +19,7 @@ mod demo;
 mod harness;
 mod init;
 mod keys;
+mod keys_rotate;
 mod material;
 mod partitions;
 mod partitions_check;
