@@ -7,12 +7,15 @@ use crate::material;
 use crate::shape::Failed;
 
 /// Every command that needs a project, and the word its reports carry.
-const IN_A_PROJECT: [(&[&str], &str); 10] = [
+const IN_A_PROJECT: [(&[&str], &str); 13] = [
     (&["partitions", "check"], "partitions check"),
     (&["ca", "add", "root.pem", "--yes"], "ca add"),
     (&["ca", "embed"], "ca embed"),
     (&["ca", "embed", "--check"], "ca embed"),
     (&["keys", "new"], "keys new"),
+    (&["keys", "list"], "keys list"),
+    (&["keys", "rotate"], "keys rotate"),
+    (&["keys", "export"], "keys export"),
     (&["build"], "build"),
     (&["publish", "image.bin"], "publish"),
     (&["publish"], "publish"),

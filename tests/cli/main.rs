@@ -32,6 +32,7 @@ mod init_refused;
 mod init_root_url;
 mod inspect;
 mod keys;
+mod keys_rotate;
 mod material;
 mod partitions;
 mod partitions_check;

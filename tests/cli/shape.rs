@@ -100,6 +100,18 @@ reports! {
     }
     CaEmbed { pinned: usize, generated: Vec<String>, changed: bool, }
     Keys { folder: String, roles: Vec<String>, root: String, }
+    KeysList {
+        product: String, file: String, root: u64, newest: u64, folder: String,
+        roles: Vec<RoleKeys>, others: Vec<OtherKey>,
+    }
+    KeysRotate {
+        dry_run: bool, roots: Vec<u64>, expires: String, file: String, store: String,
+        signed_again: bool, changed: Vec<ChangedKey>, devices: Vec<Walk>,
+    }
+    KeysExport {
+        version: u64, expires: String, sha256: String, file: Option<String>,
+        root: Option<String>, roles: Vec<ExportedRole>,
+    }
     Build {
         file: String, version: String, size: u32, smallest_slot: String, slot_size: u32, free: u32,
         slots: Vec<BuildSlot>, sections: Vec<Section>, published: Option<PublishedImage>,
@@ -211,6 +223,15 @@ parts! {
     FreeRoom { name: String, size: u32, free: i64, }
     Problem { code: String, message: String, help: Option<String>, }
     Remark { code: String, message: String, }
+    RoleKeys { role: String, threshold: u64, expires: Option<String>, keys: Vec<ListedKey>, }
+    ListedKey { id: String, place: Option<String>, }
+    OtherKey { file: String, id: Option<String>, }
+    ChangedKey {
+        role: String, old: Option<String>, new: Option<String>, file: String,
+        retired: Option<String>, variable: Option<String>,
+    }
+    Walk { embedded: u64, roots: Vec<u64>, reads_releases: Option<bool>, }
+    ExportedRole { role: String, threshold: u64, keys: Vec<String>, }
     Aimed { version: String, size: u64, sha256: String, agent: String, rollout_percent: u8, }
     Start {
         from: Option<String>, outcome: String, to: Option<String>, slot: Option<u32>,
