@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use cargo_esp_ota::agent::otadata::{ENTRY, Entry};
 use cargo_esp_ota::config::{Overrides, Project};
 use cargo_esp_ota::error::Exit;
+use cargo_esp_ota::image::inspect::Kind;
 use cargo_esp_ota::partition::{Code, Severity};
 use cargo_esp_ota::trust::live;
 use clap::Command;
@@ -319,6 +320,16 @@ fn every_command_s_report_is_described() {
     let page = read("docs/reference/json.md");
     for (words, _) in every_command() {
         assert!(page.contains(&format!("\n## `{words}`\n")), "`{words}`");
+    }
+}
+
+#[test]
+fn every_kind_of_file_is_listed() {
+    let page = read("docs/reference/json.md");
+    let (_, section) = page.split_once("\n## `inspect`\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    for kind in Kind::ALL {
+        assert!(section.contains(&format!("`{}`", kind.name())), "{kind}");
     }
 }
 

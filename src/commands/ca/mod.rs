@@ -20,7 +20,7 @@ use crate::error::{Exit, Failure};
 use crate::trust::PinnedRoot;
 
 pub use error::CaError;
-pub(super) use sources::{check_embedded, project_roots};
+pub(super) use sources::{check_embedded, project_roots, write_sources};
 
 /// Pin root certificates
 #[derive(Debug, clap::Args)]

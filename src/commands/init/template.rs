@@ -74,6 +74,7 @@ const PROJECT: &[File] = files![
     "src/heap.rs" <- "src/heap.rs.in",
     "src/net/mod.rs" <- "src/net/mod.rs",
     "src/net/station.rs" <- "src/net/station.rs",
+    "src/platform/panic.rs" <- "src/platform/panic.rs",
 ];
 
 /// The modules around the agent: whatever the rest of a firmware is, it needs these.
@@ -97,8 +98,9 @@ const XTENSA_TOOLCHAIN: &[File] = files!["rust-toolchain.toml" <- "rust-toolchai
 const ONE_CORE: &[File] = files!["src/platform/cores.rs" <- "src/platform/cores.rs"];
 const TWO_CORES: &[File] = files!["src/platform/cores.rs" <- "src/platform/cores-two.rs"];
 
-/// Dependencies that only files of new projects use: a project has a radio or does without.
-pub(super) const DEPENDENCIES_OF_NEW_PROJECTS: &[&str] = &["esp-radio"];
+/// Dependencies that only files of new projects use: another one has its own panic handler, and a
+/// radio or none.
+pub(super) const DEPENDENCIES_OF_NEW_PROJECTS: &[&str] = &["esp-backtrace", "esp-radio"];
 /// Features likewise.
 pub(super) const FEATURES_OF_NEW_PROJECTS: &[&str] = &["default", "wifi"];
 

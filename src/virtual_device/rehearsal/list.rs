@@ -29,7 +29,7 @@ pub async fn published(
 
 /// What a client remembers until it is gone.
 #[derive(Debug, Default)]
-struct Memory(BTreeMap<String, Vec<u8>>);
+pub(super) struct Memory(BTreeMap<String, Vec<u8>>);
 
 impl Store for Memory {
     fn get(&mut self, key: &str, buf: &mut [u8]) -> Result<Option<usize>, StoreError> {

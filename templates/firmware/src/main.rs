@@ -10,6 +10,8 @@ mod net;
 #[expect(dead_code, unused_imports, reason = "`cargo esp-ota` uses more of it than a device")]
 mod ota;
 mod ota_config;
+#[path = "platform/panic.rs"]
+mod panic;
 mod platform;
 mod roots;
 mod tls;

@@ -15,7 +15,6 @@ use core::convert::Infallible;
 use core::fmt;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
-use esp_backtrace as _;
 use esp_bootloader_esp_idf::partitions::{self, PARTITION_TABLE_MAX_LEN, PartitionEntry};
 use esp_hal::delay::Delay;
 use esp_hal::efuse;
@@ -34,7 +33,7 @@ use crate::ota::reset::ResetReason;
 use crate::ota::trial::{DEADLINE, FlashError};
 
 /// Time to read a message, and for the serial port to get it out.
-const READING_TIME_MS: u32 = 5_000;
+pub const READING_TIME_MS: u32 = 5_000;
 
 /// When this image was built, in Unix seconds; `build.rs` says so.
 pub const BUILD_TIME: u64 = match u64::from_str_radix(env!("BUILD_TIME"), 10) {
@@ -235,14 +234,6 @@ pub fn stop(fault: &Fault) -> ! {
 pub fn restart(reason: &str) -> ! {
     println!("{reason}; restarting");
     Delay::new().delay_millis(100);
-    software_reset()
-}
-
-/// After a panic: starts again, as ESP-IDF does. In the field there is nobody to press reset.
-#[expect(unsafe_code, reason = "esp-backtrace calls this by its name")]
-#[unsafe(no_mangle)]
-extern "Rust" fn custom_halt() -> ! {
-    Delay::new().delay_millis(READING_TIME_MS);
     software_reset()
 }
 
