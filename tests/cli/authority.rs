@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::harness::Project;
 use cargo_esp_ota::server::{Config, LOOPBACK, Limits, Log, Server};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -160,4 +161,18 @@ impl Host {
         let address: SocketAddr = server.addr();
         Self { address: address.to_string(), _server: server, _runtime: runtime }
     }
+}
+
+/// A project that pins these roots, and no others.
+pub(crate) fn pinning(roots: &[&Authority]) -> Project {
+    let pem: String = roots.iter().map(|root| root.pem()).collect();
+    let project = Project::made().file("certs/root.pem", pem);
+    project.run(["ca", "embed"]).exits(0).stdout_is(|_| true).stderr("");
+    project.folder("dist")
+}
+
+/// SHA-256 of a root, as releases name it.
+pub(crate) fn fingerprint(root: &Authority) -> String {
+    use sha2::{Digest, Sha256};
+    cargo_esp_ota::hex::lower(&Sha256::digest(root.der()))
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use rcgen::{CustomExtension, KeyPair, PKCS_ED25519, SanType};
 
-use crate::authority::{Authority, HOST, Host, Identity, valid};
+use crate::authority::{Authority, HOST, Host, Identity, fingerprint, pinning, valid};
 use crate::harness::{Project, Ran};
 use crate::material;
 use crate::releases::Release;
@@ -12,20 +12,6 @@ use crate::scripted::Scripted;
 use crate::shape::{CaCheck, HostCheck};
 
 const URL: &str = "https://updates.test/t";
-
-/// A project that pins these roots, and no others.
-fn pinning(roots: &[&Authority]) -> Project {
-    let pem: String = roots.iter().map(|root| root.pem()).collect();
-    let project = Project::made().file("certs/root.pem", pem);
-    project.run(["ca", "embed"]).exits(0).stdout_is(|_| true).stderr("");
-    project.folder("dist")
-}
-
-/// SHA-256 of a root, as releases name it.
-fn fingerprint(root: &Authority) -> String {
-    use sha2::{Digest, Sha256};
-    cargo_esp_ota::hex::lower(&Sha256::digest(root.der()))
-}
 
 /// Publishes a version whose firmware pins these roots, to where the host serves it.
 fn publish(project: &Project, version: &str, roots: &[&Authority]) {

@@ -15,6 +15,7 @@ mod ca;
 mod ca_add_url;
 mod ca_check;
 mod ca_check_behaviour;
+mod ca_plan;
 mod ca_set;
 mod certificates;
 mod check;

@@ -95,6 +95,10 @@ reports! {
         url: String, address: Option<String>, tls: Vec<String>, chain: Vec<ShownLink>,
         roots: Vec<CheckedRoot>, releases: Option<CheckedReleases>, checks: Vec<HostCheck>,
     }
+    CaPlan {
+        new: Vec<Root>, read_from: String, releases: Vec<PlannedRelease>,
+        rehearsal: Option<Vec<HostCheck>>, steps: Vec<PlannedStep>, safe: bool,
+    }
     CaRemove {
         removed: Vec<GoneRoot>, files: Vec<String>, pinned: usize, generated: Vec<String>,
     }
@@ -159,6 +163,15 @@ macro_rules! parts {
 }
 
 parts! {
+    PlannedRelease {
+        version: String, chip: String, has_new: bool, has_other: bool, is_newest: bool,
+        retired: bool, staged: Option<Reached>,
+    }
+    Reached {
+        reaches: String, by: Option<Vec<String>>, pinned: Option<Vec<String>>,
+        unknown: Option<Vec<String>>,
+    }
+    PlannedStep { step: String, progress: String, message: String, command: Option<String>, }
     ShownLink {
         subject: String, issuer: String, key: Option<String>, not_after: String, days_left: i64,
         size: usize,

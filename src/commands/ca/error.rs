@@ -63,6 +63,12 @@ pub enum CaError {
         /// The repository.
         url: String,
     },
+    /// A version that is not there.
+    #[error("`--retired {0}`: no such version is published")]
+    NotPublished(String),
+    /// A version that devices are told to take.
+    #[error("`--retired {0}`: it is the newest for a chip, which devices are told to take")]
+    Newest(String),
     /// Nothing is pinned under this name.
     #[error("`{0}` is neither the fingerprint nor a file of a pinned root")]
     NotPinned(String),
@@ -84,6 +90,8 @@ impl Explained for CaError {
             Self::NoTerminal { .. }
             | Self::OnlyForUrl(_)
             | Self::NothingToTrust
+            | Self::NotPublished(_)
+            | Self::Newest(_)
             | Self::NotPinned(_)
             | Self::NotBelow { .. } => Exit::Usage,
             Self::Fingerprint { .. } | Self::Pinned { .. } => Exit::Trust,
@@ -109,6 +117,9 @@ impl Explained for CaError {
             Self::Exists(_) => Some("rename your file, or remove that one".into()),
             Self::NoRoots => Some("pin one with `cargo esp-ota ca add URL|FILE`".into()),
             Self::Stale(_) => Some("run `cargo esp-ota ca embed`".into()),
+            Self::NotPublished(_) | Self::Newest(_) => {
+                Some("take versions from `releases` of `cargo esp-ota ca plan`, in JSON".into())
+            }
             Self::NothingToTrust => Some("pass the roots with `--roots FILE`".into()),
             Self::NoUrl => {
                 Some("set `url = \"https://…\"` under `[release]`, or pass `--url`".into())
@@ -136,6 +147,8 @@ impl Explained for CaError {
             | Self::Fingerprint { .. }
             | Self::Exists(_)
             | Self::NothingToTrust
+            | Self::NotPublished(_)
+            | Self::Newest(_)
             | Self::NoUrl
             | Self::NotBelow { .. }
             | Self::NotPinned(_)

@@ -6,6 +6,7 @@ mod confirm;
 mod embed;
 mod error;
 mod list;
+mod plan;
 mod published;
 mod remove;
 mod settings;
@@ -33,6 +34,7 @@ enum Action {
     Add(add::Add),
     List(list::List),
     Check(check::Check),
+    Plan(plan::Plan),
     Remove(remove::Remove),
     Embed(embed::Embed),
 }
@@ -44,6 +46,7 @@ impl Ca {
             Action::Add(_) => "ca add",
             Action::List(_) => "ca list",
             Action::Check(_) => "ca check",
+            Action::Plan(_) => "ca plan",
             Action::Remove(_) => "ca remove",
             Action::Embed(_) => "ca embed",
         }
@@ -55,6 +58,7 @@ impl Ca {
             Action::Add(add) => add.run(context),
             Action::List(list) => list.run(context),
             Action::Check(check) => check.run(context),
+            Action::Plan(plan) => plan.run(context),
             Action::Remove(remove) => remove.run(context),
             Action::Embed(embed) => embed.run(context),
         }
