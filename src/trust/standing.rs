@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(days_between(now, at("2027-01-11T11:59:59Z")), 0);
         assert_eq!(days_between(now, now), 0);
         assert_eq!(days_between(now, at("2027-01-10T11:59:59Z")), -1);
-        assert_eq!(days_between(now, Timestamp::MAX), 2_912_106);
+        assert_eq!(days_between(now, Timestamp::MAX), 2_912_067);
     }
 
     #[test]
