@@ -97,7 +97,7 @@ fn an_esp_hal_project_gets_the_agent_and_keeps_what_it_has() {
              let boot = updates::start(board.FLASH, board.RTC_TIMER);\n  \
              // once there is a heap, which needs some 100 KB for TLS\n  \
              let updates = updates::open(boot);\n  \
-             // once there is a network stack; `updates.wifi()` is the network that the device was \
+             // once there is a network stack; `updates.wifi` is the network that the device was \
              given\n  \
              spawner.spawn(updates::run(updates, stack, self_test)\
              .expect(\"it is started once\"));\n\

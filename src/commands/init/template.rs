@@ -149,7 +149,7 @@ pub(super) const MAIN_LINES: &[Line] = &[
         sign: "updates::open(",
     },
     Line {
-        place: "once there is a network stack; `updates.wifi()` is the network that the device was given",
+        place: "once there is a network stack; `updates.wifi` is the network that the device was given",
         code: "spawner.spawn(updates::run(updates, stack, self_test).expect(\"it is started once\"));",
         sign: "updates::run(",
     },

@@ -44,7 +44,7 @@ async fn main(spawner: Spawner) -> ! {
     let timers = TimerGroup::new(board.TIMG0);
     esp_rtos::start(timers.timer0, board.FROM_CPU_INTR0);
     #[cfg(feature = "wifi")]
-    let stack = net::start(spawner, board.WIFI, updates.wifi());
+    let stack = net::start(spawner, board.WIFI, updates.wifi.as_ref());
     #[cfg(feature = "emulator")]
     let stack = net::start(spawner, board.RNG, board.ADC1);
     spawner.spawn(updates::run(updates, stack, self_test).expect("it is started once"));

@@ -67,8 +67,7 @@ impl Client {
             pem.push_str(&text.map_err(|_| Fault::Roots(None))?);
         }
         let pem = CString::new(pem).map_err(|_| Fault::Roots(None))?;
-        let roots =
-            Certificate::new(X509::PEM(&pem)).map_err(|error| Fault::Roots(Some(error)))?;
+        let roots = Certificate::new(X509::PEM(&pem)).map_err(|error| Fault::Roots(Some(error)))?;
         #[cfg(feature = "tls-clock")]
         crate::platform::wall_clock::install();
         let rng = RNG.try_init(HardwareRng::new()).ok_or(Fault::Twice)?;

@@ -18,7 +18,9 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// NVS are written over the cable, as README.md has it.
 pub fn start(spawner: Spawner, radio: WIFI<'static>, network: Option<&Wifi>) {
     let Some(network) = network else {
-        println!("wifi: this device was given no network: README.md says how to write one into `nvs`");
+        println!(
+            "wifi: this device was given no network: README.md says how to write one into `nvs`"
+        );
         return;
     };
     match controller(radio, network) {
@@ -27,10 +29,7 @@ pub fn start(spawner: Spawner, radio: WIFI<'static>, network: Option<&Wifi>) {
     }
 }
 
-fn controller(
-    radio: WIFI<'static>,
-    network: &Wifi,
-) -> Result<WifiController<'static>, WifiError> {
+fn controller(radio: WIFI<'static>, network: &Wifi) -> Result<WifiController<'static>, WifiError> {
     let authentication = match network.psk() {
         Some(psk) => AuthenticationMethodConfig::Wpa2Personal(psk.reveal().try_into()?),
         None => AuthenticationMethodConfig::Open,

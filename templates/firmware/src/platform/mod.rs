@@ -3,9 +3,9 @@
 
 mod c_library;
 mod cores;
-mod unused;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+mod unused;
 #[cfg(feature = "tls-clock")]
 pub mod wall_clock;
 

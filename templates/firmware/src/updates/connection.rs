@@ -94,8 +94,7 @@ impl Server {
         let address = self.address().await.ok_or(TransportError::Unreachable)?;
         let server = SocketAddr::new(address, self.port);
         let socket = self.tcp.connect(server).await.map_err(|_| TransportError::Unreachable)?;
-        let host =
-            CString::new(self.host.as_str()).map_err(|_| TransportError::Unreachable)?;
+        let host = CString::new(self.host.as_str()).map_err(|_| TransportError::Unreachable)?;
         self.tls.connect(socket, &host).await
     }
 

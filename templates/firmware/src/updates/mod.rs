@@ -45,7 +45,8 @@ pub struct Started {
 
 /// The agent of this device, and what it was told of its network.
 pub struct Updates {
-    wifi: Option<Wifi>,
+    /// The network that this device was given.
+    pub wifi: Option<Wifi>,
     device: Option<Device>,
 }
 
@@ -97,13 +98,6 @@ pub fn open(started: Started) -> Updates {
     println!("updates: {fault}: none until that is mended");
     watchdog.disarm();
     Updates { wifi: None, device: None }
-}
-
-impl Updates {
-    /// The network that this device was given.
-    pub fn wifi(&self) -> Option<&Wifi> {
-        self.wifi.as_ref()
-    }
 }
 
 fn built_in_url() -> Option<Url> {
@@ -161,7 +155,7 @@ fn device(
 /// and passed its own `self_test`: it can be updated again, then.
 #[embassy_executor::task]
 pub async fn run(updates: Updates, stack: Stack<'static>, self_test: fn() -> bool) {
-    let Some(mut device) = updates.device else { return };
+    let Updates { wifi, device: Some(mut device) } = updates else { return };
     if !matches!(device.agent.boot(), Boot::Trial(_)) {
         device.watchdog.disarm();
     }
@@ -173,6 +167,9 @@ pub async fn run(updates: Updates, stack: Stack<'static>, self_test: fn() -> boo
     let Some(url) = device.url.take() else {
         return println!("updates: there is no update server: set `url` in `esp-ota.toml`");
     };
+    if let Some(wifi) = wifi {
+        println!("updates: network `{}`", wifi.ssid());
+    }
     println!("updates: channel {} of {url}", device.agent.channel());
     while let Err(error) = device.judge(&connections, &url, self_test).await {
         println!("updates: not confirmed yet: {error}");

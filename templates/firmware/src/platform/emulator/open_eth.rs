@@ -118,7 +118,10 @@ impl OpenEth {
             write(address(descriptor), buffer(descriptor) as u32);
             give_back(descriptor);
         }
-        interrupt::bind_handler(INTERRUPT, InterruptHandler::new(on_interrupt, Priority::Priority1));
+        interrupt::bind_handler(
+            INTERRUPT,
+            InterruptHandler::new(on_interrupt, Priority::Priority1),
+        );
         interrupt::enable(INTERRUPT, Priority::Priority1);
         write(INT_MASK, FRAME_RECEIVED);
         write(MODE, MODE_AFTER_RESET | RECEIVE | TRANSMIT);
