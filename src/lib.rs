@@ -16,6 +16,7 @@ pub mod commands;
 pub mod config;
 pub mod device;
 pub mod disk;
+pub mod emulator;
 pub mod error;
 pub mod flash_size;
 pub mod hex;

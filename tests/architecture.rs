@@ -16,7 +16,7 @@ const LONGEST_FILE: usize = 400;
 const LONGEST_MEDIAN: usize = 200;
 
 /// What each part may use of the others. Whatever is not listed, it may not.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("main", &[]),
     ("cli", &["commands", "error", "output"]),
     (
@@ -28,6 +28,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "config",
             "device",
             "disk",
+            "emulator",
             "error",
             "flash_size",
             "image",
@@ -44,15 +45,30 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("config", &["chip", "disk", "error", "flash_size", "partition"]),
     ("device", &["agent", "error", "hex", "image", "output", "partition", "virtual_device"]),
     ("disk", &[]),
+    (
+        "emulator",
+        &[
+            "agent",
+            "chip",
+            "device",
+            "error",
+            "flash_size",
+            "partition",
+            "release",
+            "server",
+            "trust",
+            "virtual_device",
+        ],
+    ),
     ("error", &[]),
     ("flash_size", &[]),
     ("hex", &[]),
-    ("image", &["agent", "chip", "error", "flash_size"]),
+    ("image", &["agent", "chip", "error", "flash_size", "hex", "partition"]),
     ("output", &["error"]),
     ("partition", &["chip", "error", "hex"]),
     ("release", &["chip", "disk", "error", "hex"]),
     ("server", &["error", "hex"]),
-    ("trust", &["error", "hex"]),
+    ("trust", &["agent", "error", "hex"]),
     ("virtual_device", &["agent", "chip", "error", "hex", "release", "trust"]),
 ];
 

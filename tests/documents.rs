@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use cargo_esp_ota::agent::otadata::{ENTRY, Entry};
 use cargo_esp_ota::config::{Overrides, Project};
 use cargo_esp_ota::error::Exit;
+use cargo_esp_ota::image::inspect::Kind;
 use cargo_esp_ota::partition::{Code, Severity};
+use cargo_esp_ota::trust::live;
 use clap::Command;
 
 /// Columns of a help text in `cli.md`, whatever terminal the tests run in.
@@ -217,6 +219,25 @@ fn every_finding_has_its_page_and_its_line_in_the_index() {
 }
 
 #[test]
+fn every_finding_about_a_host_has_its_line() {
+    let exit = |code: &live::Code| match code.severity() {
+        live::Severity::Error => code.exit().code().to_string(),
+        live::Severity::Warning => "1 with `--deny warnings`".to_owned(),
+        live::Severity::Note => "-".to_owned(),
+    };
+    let expected: Vec<Vec<String>> = live::Code::ALL
+        .iter()
+        .map(|code| {
+            let severity = format!("{:?}", code.severity()).to_lowercase();
+            vec![format!("`{code}`"), severity, exit(code), code.summary().to_owned()]
+        })
+        .collect();
+    let mut found = rows(&read("docs/reference/host-findings.md"), |cell| quoted(cell).is_some());
+    found.retain(|cells| cells.len() == 4);
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn every_document_that_the_source_names_exists() {
     let mut sources = files("src", "rs");
     sources.extend(files("templates", "rs"));
@@ -299,6 +320,16 @@ fn every_command_s_report_is_described() {
     let page = read("docs/reference/json.md");
     for (words, _) in every_command() {
         assert!(page.contains(&format!("\n## `{words}`\n")), "`{words}`");
+    }
+}
+
+#[test]
+fn every_kind_of_file_is_listed() {
+    let page = read("docs/reference/json.md");
+    let (_, section) = page.split_once("\n## `inspect`\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    for kind in Kind::ALL {
+        assert!(section.contains(&format!("`{}`", kind.name())), "{kind}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::config::{Overrides, Project};
+use crate::config::{ConfigError, Overrides, Project};
 use crate::error::{Exit, Explained, Failure};
 use crate::output::Output;
 use crate::release::keys::location::{Platform, configuration_folder};
@@ -86,11 +86,26 @@ impl Context {
     pub fn project(&self, overrides: &Overrides) -> Result<Project, Failure> {
         let here = std::env::current_dir()
             .map_err(|source| ContextError::Input { file: ".".into(), source })?;
-        let project = Project::load(self.config.as_deref(), &here, overrides, &variable)?;
+        Ok(self.told(Project::load(self.config.as_deref(), &here, overrides, &variable)?))
+    }
+
+    fn told(&self, project: Project) -> Project {
         for setting in project.settings() {
             self.output.detail(setting);
         }
-        Ok(project)
+        project
+    }
+
+    /// The same, for commands that need no project: `None` outside of one. A project that cannot
+    /// be read is no reason to go on without it.
+    pub fn project_if_any(&self, overrides: &Overrides) -> Result<Option<Project>, Failure> {
+        let here = std::env::current_dir()
+            .map_err(|source| ContextError::Input { file: ".".into(), source })?;
+        match Project::load(self.config.as_deref(), &here, overrides, &variable) {
+            Err(ConfigError::NoProject(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(project) => Ok(Some(self.told(project))),
+        }
     }
 
     /// The user's folder for keys and the bench root.

@@ -7,6 +7,7 @@ pub mod completions;
 mod context;
 pub mod demo;
 pub mod init;
+pub mod inspect;
 pub mod keys;
 pub mod partitions;
 pub mod publish;

@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use super::build;
 use super::rehearse::{goal, stage};
-use super::{Context, ca, context, project_agent};
+use super::{Context, ca, context, inspect, project_agent};
 use crate::agent;
-use crate::agent::image::{ImageError, ImageInfo};
+use crate::agent::image::ImageInfo;
 use crate::agent::tuf;
 use crate::chip::Chip;
 use crate::config::{Overrides, Project};
 use crate::error::{Exit, Explained, Failure, Location};
-use crate::image;
+use crate::image::inspect::{MOST_BYTES, Unfit, app_image};
 use crate::output::{Paint, Report, Tone};
 use crate::release::custom::{Caps, Custom, Rollout, VersionSource, WHOLE_FLEET};
 use crate::release::keys::{KeyFolder, Supplied};
@@ -23,11 +23,8 @@ use crate::release::repository::{Expiry, NewRelease, RepositoryError, State, Ter
 use crate::release::store::Store;
 use crate::trust::PinnedRoot;
 use crate::virtual_device::rehearsal::{
-    Outcome, Place, RehearsalError, Source, Stage, Start, aim, rehearse,
+    Outcome, Place, RehearsalError, Source, Start, aim, rehearse,
 };
-
-/// ESP-IDF maps no larger image; a merged flash dump may have this size too.
-const LARGEST_IMAGE: u64 = 16 * 1024 * 1024;
 
 /// Sign a release, rehearse it and publish it
 #[derive(Debug, clap::Args)]
@@ -47,43 +44,14 @@ pub struct Publish {
 /// Why an image must not be published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// It is no app image, or a damaged one.
-    #[error("`{}` is no app image that a device could boot", file.display())]
-    Image {
+    /// It is no app image of this project that a device could boot; the words are those of
+    /// `inspect`.
+    #[error("`{}` must not be published", file.display())]
+    Unfit {
         /// The file.
         file: PathBuf,
         /// Why.
-        source: ImageError,
-    },
-    /// The file is shorter than the image that its header begins.
-    #[error("`{}` ends after {size} of {image} bytes", file.display())]
-    Truncated {
-        /// The file.
-        file: PathBuf,
-        /// Bytes of the file.
-        size: u32,
-        /// Bytes of the image.
-        image: u32,
-    },
-    /// There are bytes behind the image.
-    #[error("`{}` has {extra} bytes behind the image: it is a merged or padded file", file.display())]
-    Trailing {
-        /// The file.
-        file: PathBuf,
-        /// How many.
-        extra: u64,
-    },
-    /// It does not fit a slot.
-    #[error("`{}` has {image} bytes, but slot `{slot}` has {room}", file.display())]
-    TooLarge {
-        /// The file.
-        file: PathBuf,
-        /// Bytes of the image.
-        image: u32,
-        /// Name of the slot.
-        slot: String,
-        /// Bytes of the slot.
-        room: u32,
+        source: Unfit,
     },
     /// The image states no version, or another than was given.
     #[error("the image states version `{stated}`, not `{given}`")]
@@ -106,27 +74,15 @@ pub enum PublishError {
 impl Explained for PublishError {
     fn exit(&self) -> Exit {
         match self {
-            // Bytes that do not match their own digest were changed by somebody or something.
-            Self::Image { source: ImageError::Checksum | ImageError::Digest, .. } => Exit::Trust,
-            Self::Image { .. }
-            | Self::Truncated { .. }
-            | Self::Trailing { .. }
-            | Self::TooLarge { .. }
-            | Self::Version { .. }
-            | Self::AgentDrift => Exit::Rejected,
+            Self::Unfit { source, .. } => source.exit(),
+            Self::Version { .. } | Self::AgentDrift => Exit::Rejected,
             Self::Rehearsal(error) => error.exit(),
         }
     }
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Image { source: ImageError::Magic(0x7f), .. } => {
-                Some("this is an ELF file: `cargo esp-ota build --elf FILE` makes an image".into())
-            }
-            Self::Image { .. } | Self::Truncated { .. } | Self::Trailing { .. } => {
-                Some("make the image with `cargo esp-ota build`".into())
-            }
-            Self::TooLarge { .. } => Some("make the program smaller or the slots larger".into()),
+            Self::Unfit { source, .. } => source.help(),
             Self::Version { .. } => Some("leave `--release-version` out".into()),
             Self::AgentDrift => Some(
                 "test it on devices, then pass `--accept-agent-drift`; the release will say so"
@@ -140,10 +96,7 @@ impl Explained for PublishError {
 
     fn location(&self) -> Option<Location> {
         match self {
-            Self::Image { file, .. }
-            | Self::Truncated { file, .. }
-            | Self::Trailing { file, .. }
-            | Self::TooLarge { file, .. } => {
+            Self::Unfit { file, .. } => {
                 Some(Location { file: file.clone(), line: None, column: None })
             }
             Self::Version { .. } | Self::AgentDrift => None,
@@ -220,8 +173,9 @@ pub(super) fn publish(
     let root = build::tuf_root(project)?;
     let roots = ca::check_embedded(project, now)?;
     let mut stage = stage(project, &root, now)?;
-    let image = context::read(offered.file, LARGEST_IMAGE)?;
-    let info = inspect(project, &stage, offered.file, &image)?;
+    let image = context::read(offered.file, MOST_BYTES)?;
+    let info = app_image(&image, &inspect::expected(project)?)
+        .map_err(|source| PublishError::Unfit { file: offered.file.to_owned(), source })?;
     // Nothing is known of the fleet: the lowest revision the image is made for has to take it.
     stage.chip_revision = info.min_chip_revision;
     let custom = custom(project, &info, &roots, offered)?;
@@ -289,39 +243,6 @@ async fn load(
         }
         loaded => loaded,
     }
-}
-
-fn inspect(
-    project: &Project,
-    stage: &Stage,
-    file: &Path,
-    bytes: &[u8],
-) -> Result<ImageInfo, PublishError> {
-    let info = image::read(bytes, Some(project.chip.value)).map_err(|source| match source {
-        ImageError::Length { image, partition: size } => {
-            PublishError::Truncated { file: file.to_owned(), size, image }
-        }
-        source => PublishError::Image { file: file.to_owned(), source },
-    })?;
-    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    match size.checked_sub(u64::from(info.len)) {
-        Some(0) => {}
-        extra => {
-            let file = file.to_owned();
-            return Err(PublishError::Trailing { file, extra: extra.unwrap_or(0) });
-        }
-    }
-    for (index, slot) in stage.table.layout.slots.iter().enumerate() {
-        if let Some(slot) = slot.filter(|slot| slot.len < info.len) {
-            return Err(PublishError::TooLarge {
-                file: file.to_owned(),
-                image: info.len,
-                slot: format!("ota_{index}"),
-                room: slot.len,
-            });
-        }
-    }
-    Ok(info)
 }
 
 fn custom(

@@ -1,7 +1,8 @@
 //! App images on the host: made from an ELF file by espflash, read by the agent's own verifier, and
-//! weighed.
+//! weighed; and what a file is that may be none.
 
 mod build;
+pub mod inspect;
 mod memory;
 pub mod parts;
 mod read;

@@ -18,6 +18,7 @@ use tough::schema::RoleType;
 use tough::schema::key::{Ed25519Key, Ed25519Scheme, Key};
 use tough::sign::Sign;
 
+use crate::hex;
 pub use error::KeyError;
 pub use folder::{KeyFolder, Supplied};
 
@@ -110,6 +111,12 @@ impl SigningKey {
     /// A key that anybody can make again, for repositories that nobody shall trust.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self(ed25519_dalek::SigningKey::from_bytes(&seed))
+    }
+
+    /// The id under which TUF metadata lists the public key: lower-case hexadecimal.
+    pub fn id(&self) -> Result<String, KeyError> {
+        let id = self.public().key_id().map_err(|source| KeyError::Id(Box::new(source)))?;
+        Ok(hex::lower(&id))
     }
 
     /// The public key as TUF metadata lists it.

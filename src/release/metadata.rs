@@ -23,6 +23,17 @@ pub(super) async fn seal<M: Metadata>(
     root: &Root,
     keys: &[&dyn KeySource],
 ) -> Result<Vec<u8>, RepositoryError> {
+    seal_under(role, metadata, &[root], keys).await
+}
+
+/// The same under several roots: each has to list a threshold of the keys, and each key has to be
+/// listed by one of them. A new root is signed so, under the one before it and under itself.
+pub(super) async fn seal_under<M: Metadata>(
+    role: Role,
+    metadata: &M,
+    roots: &[&Root],
+    keys: &[&dyn KeySource],
+) -> Result<Vec<u8>, RepositoryError> {
     let canonical = metadata
         .canonical_form()
         .map_err(|source| RepositoryError::Encode { role, source: source.into() })?;
@@ -30,7 +41,7 @@ pub(super) async fn seal<M: Metadata>(
     if !canonical.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         return Err(RepositoryError::NotAscii { role });
     }
-    let signatures = sign(role, &canonical, root, keys).await?;
+    let signatures = sign(role, &canonical, roots, keys).await?;
 
     let mut file = Vec::new();
     file.extend_from_slice(b"{\"signatures\":");
@@ -45,13 +56,15 @@ pub(super) async fn seal<M: Metadata>(
 async fn sign(
     role: Role,
     message: &[u8],
-    root: &Root,
+    roots: &[&Root],
     keys: &[&dyn KeySource],
 ) -> Result<Vec<Signature>, RepositoryError> {
-    let (trusted, threshold) = root
-        .roles
-        .get(&role.tough())
-        .map_or((&[][..], 1), |keys| (keys.keyids.as_slice(), keys.threshold.get()));
+    let listed = |root: &Root| {
+        root.roles
+            .get(&role.tough())
+            .map_or((Vec::new(), 1), |keys| (keys.keyids.clone(), keys.threshold.get()))
+    };
+    let asked: Vec<_> = roots.iter().map(|root| listed(root)).collect();
     let mut signatures: Vec<Signature> = Vec::new();
     for key in keys {
         let failed = |source| RepositoryError::Sign { role, source };
@@ -60,20 +73,22 @@ async fn sign(
             .tuf_key()
             .key_id()
             .map_err(|source| RepositoryError::Encode { role, source: source.into() })?;
-        if !trusted.contains(&keyid) {
-            return Err(RepositoryError::KeyNotInRoot {
-                role,
-                key: hex::lower(&keyid),
-                trusted: trusted.iter().map(|id| hex::lower(id)).collect(),
-            });
+        if !asked.iter().any(|(ids, _)| ids.contains(&keyid)) {
+            let mut trusted: Vec<_> =
+                asked.iter().flat_map(|(ids, _)| ids).map(|id| hex::lower(id)).collect();
+            trusted.dedup();
+            return Err(RepositoryError::KeyNotInRoot { role, key: hex::lower(&keyid), trusted });
         }
         let sig = signer.sign(message, &SystemRandom::new()).await.map_err(failed)?;
         signatures.push(Signature { keyid, sig: Decoded::<Hex>::from(sig) });
     }
     signatures.sort_by(|one, other| one.keyid.cmp(&other.keyid));
     signatures.dedup_by(|one, other| one.keyid == other.keyid);
-    if u64::try_from(signatures.len()).map_or(true, |count| count < threshold) {
-        return Err(RepositoryError::Threshold { role, keys: signatures.len(), threshold });
+    for (ids, threshold) in asked {
+        let keys = signatures.iter().filter(|it| ids.contains(&it.keyid)).count();
+        if u64::try_from(keys).map_or(true, |count| count < threshold) {
+            return Err(RepositoryError::Threshold { role, keys, threshold });
+        }
     }
     Ok(signatures)
 }

@@ -12,6 +12,7 @@ mod metadata;
 pub mod plan;
 pub mod repository;
 pub mod root;
+pub mod rotation;
 pub mod rules;
 pub mod store;
 mod transport;

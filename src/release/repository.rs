@@ -5,29 +5,29 @@
 
 pub mod error;
 mod images;
+mod seal;
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tough::schema::{self, Hashes, Metafile, Root, Snapshot, Target, Targets};
+use tough::schema::{Hashes, Metafile, Root, Target};
 use tough::{ExpirationEnforcement, RepositoryLoader, TargetName};
 use url::Url;
 
 use super::custom::Custom;
-use super::keys::{PublishKeys, Role};
-use super::metadata::{self, SPECIFICATION};
-use super::plan::{Existing, Plan, STAGED_TIMESTAMP, Upload};
-use super::root;
-use super::rules::{self, MetadataSizes, Release, Verdict};
+use super::keys::{PublishKeys, Role, SigningKey};
+use super::plan::{Existing, Plan, Upload};
+use super::root::{self, RootFile};
+use super::rules::{self, Release, Verdict};
 use super::store::Store;
 pub use super::transport::View;
 use super::transport::{BASE, StoreTransport};
 use crate::hex;
 pub use error::RepositoryError;
 pub use images::verify_images;
+use seal::Signers;
 
 /// How far file numbers may run ahead of the live version: one for each publish that died, and
 /// nobody has that many. Beyond it somebody planted a number to use up ours.
@@ -87,6 +87,14 @@ impl NewRelease {
     }
 }
 
+/// Until when the live metadata is good; `None` before the first publish.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ends {
+    targets: Option<Timestamp>,
+    snapshot: Option<Timestamp>,
+    timestamp: Option<Timestamp>,
+}
+
 /// A verified repository, or the empty one that a root begins.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -94,8 +102,11 @@ pub struct State {
     root_file: Upload,
     /// The live timestamp, byte for byte; `None` before the first publish.
     base: Option<Vec<u8>>,
+    /// What the live snapshot says of the live list of images.
+    targets_file: Option<Metafile>,
     targets: HashMap<TargetName, Target>,
     releases: Vec<Release>,
+    ends: Ends,
     targets_number: NonZeroU64,
     snapshot_number: NonZeroU64,
 }
@@ -123,6 +134,11 @@ impl State {
         Self::read(store, root, View::Live, Overdue::SignAgain, now).await
     }
 
+    /// The same, also where the root's time is over: to sign the next root.
+    pub async fn load_for_rotation(store: &Store, root: &[u8]) -> Result<Self, RepositoryError> {
+        Self::read(store, root, View::Live, Overdue::SignAgain, Timestamp::MIN).await
+    }
+
     async fn read(
         store: &Store,
         root: &[u8],
@@ -141,7 +157,9 @@ impl State {
             let client = client(store, root, view, overdue).await?;
             (client.root().signed.clone(), Some(client))
         } else {
-            (trusted, None)
+            // Keys can have been rotated before the first publish.
+            let newest = root::chain(store, root).await?.pop();
+            (newest.map_or(trusted, |newest| newest.root), None)
         };
         if root.expires <= now {
             return Err(RepositoryError::RootExpired(root.expires));
@@ -152,6 +170,13 @@ impl State {
             let snapshot = live.snapshot().signed.version.get();
             (live.targets().signed.version.get(), timestamp.max(snapshot))
         });
+        let ends = live.as_ref().map_or(Ends::default(), |live| Ends {
+            targets: Some(live.targets().signed.expires),
+            snapshot: Some(live.snapshot().signed.expires),
+            timestamp: Some(live.timestamp().signed.expires),
+        });
+        let targets_file =
+            live.as_ref().and_then(|live| live.snapshot().signed.meta.get("targets.json").cloned());
         let targets = live.map(|live| live.targets().signed.targets.clone()).unwrap_or_default();
         let files = store.list("metadata").await?;
         Ok(Self {
@@ -159,7 +184,9 @@ impl State {
             root_file,
             base,
             releases: releases(&targets)?,
+            targets_file,
             targets,
+            ends,
             targets_number: next_number(&files, Role::Targets, versions.0)?,
             snapshot_number: next_number(&files, Role::Snapshot, versions.1)?,
         })
@@ -168,6 +195,21 @@ impl State {
     /// Everything that is listed, by file name.
     pub fn releases(&self) -> &[Release] {
         &self.releases
+    }
+
+    /// Whether anything was published.
+    pub fn is_live(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// Until when the live metadata of a role is good.
+    pub fn ends(&self, role: Role) -> Option<Timestamp> {
+        match role {
+            Role::Root => Some(self.root.expires),
+            Role::Targets => self.ends.targets,
+            Role::Snapshot => self.ends.snapshot,
+            Role::Timestamp => self.ends.timestamp,
+        }
     }
 
     /// Works out all files of the next state. Nothing is written.
@@ -200,7 +242,15 @@ impl State {
         }
 
         if !plan.added.is_empty() {
-            let sealed = self.seal(keys, targets, &releases, &terms).await?;
+            let signers = Signers {
+                root: &self.root,
+                root_size: self.root_file.bytes.len(),
+                targets: Some(&keys.targets),
+                snapshot: &keys.snapshot,
+                timestamp: &keys.timestamp,
+            };
+            let times = (terms.now, terms.expiry);
+            let sealed = self.seal(&signers, targets, &releases, times).await?;
             for (release, image) in &images {
                 if plan.added.contains(release) {
                     plan.uploads.push(Upload {
@@ -227,85 +277,37 @@ impl State {
         Ok(plan)
     }
 
-    async fn seal(
+    /// Signs everything anew under `root`, as it is listed now. Nothing is written.
+    pub(super) async fn sign_again(
         &self,
-        keys: &PublishKeys,
-        targets: HashMap<TargetName, Target>,
-        releases: &[Release],
-        terms: &Terms<'_>,
-    ) -> Result<Sealed, RepositoryError> {
-        let after = |days| metadata::days_after(terms.now, days);
-        let targets = Targets {
-            spec_version: SPECIFICATION.to_owned(),
-            version: self.targets_number,
-            expires: after(terms.expiry.targets)?,
-            targets,
-            delegations: None,
-            _extra: HashMap::new(),
+        root: &RootFile,
+        keys: &OnlineKeys,
+        (now, expiry): (Timestamp, Expiry),
+    ) -> Result<Plan, RepositoryError> {
+        let signers = Signers {
+            root: &root.root,
+            root_size: root.bytes.len(),
+            targets: keys.targets.as_ref(),
+            snapshot: &keys.snapshot,
+            timestamp: &keys.timestamp,
         };
-        let targets = metadata::seal(Role::Targets, &targets, &self.root, &[&keys.targets]).await?;
-
-        let mut snapshot = Snapshot::new(
-            SPECIFICATION.to_owned(),
-            self.snapshot_number,
-            after(terms.expiry.snapshot)?,
-        );
-        snapshot.meta.insert("targets.json".into(), metafile(self.targets_number, &targets));
-        let snapshot =
-            metadata::seal(Role::Snapshot, &snapshot, &self.root, &[&keys.snapshot]).await?;
-
-        // The timestamp shares the snapshot's number. A publish that died after staging a
-        // timestamp also left its `N.snapshot.json`, so neither number comes again.
-        let mut timestamp = schema::Timestamp::new(
-            SPECIFICATION.to_owned(),
-            self.snapshot_number,
-            after(terms.expiry.timestamp)?,
-        );
-        timestamp.meta.insert("snapshot.json".into(), metafile(self.snapshot_number, &snapshot));
-        let signed_at = after(0)?.to_string();
-        timestamp._extra.insert("x-signed-at".into(), Value::String(signed_at));
-        let timestamp =
-            metadata::seal(Role::Timestamp, &timestamp, &self.root, &[&keys.timestamp]).await?;
-
-        let sizes = MetadataSizes {
-            root: self.root_file.bytes.len(),
-            timestamp: timestamp.len(),
-            snapshot: snapshot.len(),
-            targets: targets.len(),
-        };
-        rules::within_caps(releases, sizes)?;
-        Ok(Sealed {
-            targets: (self.targets_number, targets),
-            snapshot: (self.snapshot_number, snapshot),
-            timestamp,
-        })
+        let sealed =
+            self.seal(&signers, self.targets.clone(), &self.releases, (now, expiry)).await?;
+        let uploads = sealed.uploads();
+        let timestamp = Some(sealed.timestamp);
+        Ok(Plan { uploads, timestamp, base: self.base.clone(), ..Plan::default() })
     }
 }
 
-/// Signed metadata of one publish.
-struct Sealed {
-    targets: (NonZeroU64, Vec<u8>),
-    snapshot: (NonZeroU64, Vec<u8>),
-    timestamp: Vec<u8>,
-}
-
-impl Sealed {
-    fn uploads(&self) -> [Upload; 3] {
-        let numbered = |role: Role, (number, bytes): &(NonZeroU64, Vec<u8>)| Upload {
-            path: format!("metadata/{number}.{role}.json"),
-            bytes: bytes.clone(),
-            existing: Existing::Lost,
-        };
-        [
-            numbered(Role::Targets, &self.targets),
-            numbered(Role::Snapshot, &self.snapshot),
-            Upload {
-                path: STAGED_TIMESTAMP.to_owned(),
-                bytes: self.timestamp.clone(),
-                existing: Existing::Replace,
-            },
-        ]
-    }
+/// The keys that sign what was published again.
+#[derive(Clone, Debug)]
+pub struct OnlineKeys {
+    /// `None`: the list of images keeps its signature.
+    pub targets: Option<SigningKey>,
+    /// Signs the list of metadata.
+    pub snapshot: SigningKey,
+    /// Signs what is newest.
+    pub timestamp: SigningKey,
 }
 
 async fn client(
@@ -376,20 +378,10 @@ fn target(release: &Release, digest: Vec<u8>) -> Result<(TargetName, Target), Re
     Ok((name, target))
 }
 
-fn metafile(version: NonZeroU64, bytes: &[u8]) -> Metafile {
-    Metafile {
-        length: u64::try_from(bytes.len()).ok(),
-        hashes: Some(Hashes {
-            sha256: Sha256::digest(bytes).to_vec().into(),
-            _extra: HashMap::new(),
-        }),
-        version,
-        _extra: HashMap::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::release::custom::tests::example;
     use crate::release::keys::NewKeys;

@@ -4,14 +4,19 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use tough::schema::{RoleKeys, Root, Signed};
 
 use super::keys::{NewKeys, Role};
 use super::metadata::{self, SPECIFICATION};
 use super::repository::error::RepositoryError;
+use super::store::Store;
+use crate::hex;
 
 /// How long a new root is good for: five years (design, section 5).
 pub const ROOT_DAYS: u32 = 5 * 365;
+/// Most roots that are followed. Nobody rotates keys that often.
+const LONGEST_CHAIN: usize = 1000;
 
 /// Makes `1.root.json`: one key and a threshold of one for each role, consistent snapshots, good
 /// for `days` days from `now`.
@@ -41,6 +46,108 @@ pub async fn new_root(
         );
     }
     metadata::seal(Role::Root, &root, &root, &[&keys.root]).await
+}
+
+/// A verified root, and the file it stands in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RootFile {
+    pub(super) root: Root,
+    /// The file, byte for byte.
+    pub bytes: Vec<u8>,
+}
+
+impl RootFile {
+    /// Its number.
+    pub fn version(&self) -> u64 {
+        self.root.version.get()
+    }
+
+    /// Until when it is good.
+    pub fn expires(&self) -> Timestamp {
+        self.root.expires
+    }
+
+    /// How many keys have to sign for a role, and the ids of those that may.
+    pub fn keys(&self, role: Role) -> (u64, Vec<String>) {
+        self.root.roles.get(&role.tough()).map_or((1, Vec::new()), |keys| {
+            (keys.threshold.get(), keys.keyids.iter().map(|id| hex::lower(id)).collect())
+        })
+    }
+
+    /// SHA-256 of the file, lower-case hexadecimal.
+    pub fn sha256(&self) -> String {
+        hex::lower(&Sha256::digest(&self.bytes))
+    }
+
+    /// Where it is in a store.
+    pub fn path(&self) -> String {
+        path(self.version())
+    }
+}
+
+/// Where a root is in a store.
+pub(super) fn path(version: u64) -> String {
+    format!("metadata/{version}.root.json")
+}
+
+/// Reads a root that the user trusts.
+pub fn read(bytes: &[u8]) -> Result<RootFile, RepositoryError> {
+    Ok(RootFile { root: trusted(bytes)?, bytes: bytes.to_vec() })
+}
+
+/// The trusted root and its successors in a store, the newest last, each verified as a client does
+/// it: signed by a threshold of the keys of the one before, and of its own.
+///
+/// # Errors
+///
+/// A root that does not follow is no root, and somebody wrote it.
+pub async fn chain(store: &Store, trusted: &[u8]) -> Result<Vec<RootFile>, RepositoryError> {
+    let first = read(trusted)?;
+    let mut chain = vec![first.clone()];
+    let mut newest = first;
+    while chain.len() < LONGEST_CHAIN {
+        let version = newest.version().saturating_add(1);
+        let Some(bytes) = store.read(&path(version)).await? else { break };
+        newest = successor(&newest.root, version, bytes)?;
+        chain.push(newest.clone());
+    }
+    Ok(chain)
+}
+
+/// The roots before the trusted one that a store has: what devices of old releases embed.
+pub async fn ancestors(
+    store: &Store,
+    trusted: &RootFile,
+) -> Result<Vec<RootFile>, RepositoryError> {
+    let mut found: Vec<RootFile> = Vec::new();
+    for version in 1..trusted.version() {
+        let Some(bytes) = store.read(&path(version)).await? else {
+            found.clear();
+            continue;
+        };
+        let next = match found.last() {
+            Some(before) => successor(&before.root, version, bytes)?,
+            None => RootFile { root: self::trusted(&bytes)?, bytes },
+        };
+        found.push(next);
+    }
+    Ok(found)
+}
+
+/// Verifies a root just made as every client will.
+pub(super) fn successor_of(before: &Root, bytes: Vec<u8>) -> Result<RootFile, RepositoryError> {
+    successor(before, before.version.get().saturating_add(1), bytes)
+}
+
+fn successor(before: &Root, version: u64, bytes: Vec<u8>) -> Result<RootFile, RepositoryError> {
+    let refused = |source| RepositoryError::RootChain { version, source };
+    let next: Signed<Root> = serde_json::from_slice(&bytes).map_err(|e| refused(e.into()))?;
+    before.verify_role(&next).map_err(|e| refused(e.into()))?;
+    next.signed.verify_role(&next).map_err(|e| refused(e.into()))?;
+    match next.signed.version.get() {
+        found if found == version => Ok(RootFile { root: next.signed, bytes }),
+        found => Err(refused(format!("it calls itself version {found}").into())),
+    }
 }
 
 /// Reads a root that the user trusts, and checks that it is whole: signed by its own keys.

@@ -167,7 +167,7 @@ fn judge(
     now: Timestamp,
 ) -> Result<(usize, PinnedRoot), Option<AnchorError>> {
     let host = || endpoint.to_string();
-    let route = match chain.route(endpoint, candidate, now) {
+    let route = match chain.proves(endpoint, candidate, now) {
         Ok(route) => route,
         Err(Distrust::Unrelated) => return Err(None),
         Err(source) => return Err(Some(AnchorError::Untrusted { host: host(), source })),

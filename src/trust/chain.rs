@@ -69,6 +69,11 @@ impl Link {
         self.der.len()
     }
 
+    /// Whether it is the very same certificate.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+
     fn read(der: &CertificateDer<'static>) -> Result<Self, String> {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
         let key = key_type(&certificate);
@@ -115,7 +120,34 @@ impl Chain {
         &top.issuer
     }
 
-    /// The way from the server's certificate to `root`, and to it alone, at `now`.
+    /// Bytes of all certificates.
+    pub fn size(&self) -> usize {
+        self.links.iter().fold(0, |sum, link| sum.saturating_add(link.size()))
+    }
+
+    /// Whether the server's certificate is for the host that was asked.
+    pub fn is_for(&self, endpoint: &Endpoint) -> Result<(), Distrust> {
+        let distrust = |error: webpki::Error| Distrust::new(&error, endpoint);
+        let Some(leaf) = self.certificates.first() else {
+            return Err(Distrust::Malformed("no certificate".to_owned()));
+        };
+        let leaf = EndEntityCert::try_from(leaf).map_err(distrust)?;
+        leaf.verify_is_valid_for_subject_name(&endpoint.server_name()).map_err(distrust)
+    }
+
+    /// The way to `root` of a server that is the one that was asked.
+    pub fn proves(
+        &self,
+        endpoint: &Endpoint,
+        root: &CertificateDer<'_>,
+        now: Timestamp,
+    ) -> Result<Route, Distrust> {
+        let route = self.route(endpoint, root, now)?;
+        self.is_for(endpoint).map(|()| route)
+    }
+
+    /// The way from the server's certificate to `root`, and to it alone, at `now`, whoever the server
+    /// is. `endpoint` is only named in errors.
     pub fn route(
         &self,
         endpoint: &Endpoint,
@@ -135,8 +167,6 @@ impl Chain {
         let usage = KeyUsage::server_auth();
         let path = leaf
             .verify_for_usage(&DEVICE, &anchors, others, time, usage, None, None)
-            .map_err(|error| distrust(&error))?;
-        leaf.verify_is_valid_for_subject_name(&endpoint.server_name())
             .map_err(|error| distrust(&error))?;
         let used: Vec<CertificateDer<'_>> =
             path.intermediate_certificates().map(|certificate| certificate.der()).collect();

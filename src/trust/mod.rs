@@ -9,6 +9,8 @@ pub mod certificate;
 pub mod chain;
 pub mod distrust;
 pub mod endpoint;
+pub mod exchange;
+pub mod live;
 pub mod name;
 pub mod pem_file;
 pub mod probe;

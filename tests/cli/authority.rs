@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::harness::Project;
 use cargo_esp_ota::server::{Config, LOOPBACK, Limits, Log, Server};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -36,7 +37,7 @@ fn parameters(name: &str) -> CertificateParams {
     parameters
 }
 
-/// Sets both dates, in days from now.
+/// Sets both dates, in days from now; half a day more to the end, so that whole days are left.
 pub(crate) fn valid(parameters: &mut CertificateParams, from: i32, to: i32) {
     let date = |days: i32| {
         let distance = DAY * days.unsigned_abs();
@@ -44,7 +45,7 @@ pub(crate) fn valid(parameters: &mut CertificateParams, from: i32, to: i32) {
         if days < 0 { now - distance } else { now + distance }
     };
     parameters.not_before = date(from).into();
-    parameters.not_after = date(to).into();
+    parameters.not_after = (date(to) + DAY / 2).into();
 }
 
 impl Authority {
@@ -160,4 +161,18 @@ impl Host {
         let address: SocketAddr = server.addr();
         Self { address: address.to_string(), _server: server, _runtime: runtime }
     }
+}
+
+/// A project that pins these roots, and no others.
+pub(crate) fn pinning(roots: &[&Authority]) -> Project {
+    let pem: String = roots.iter().map(|root| root.pem()).collect();
+    let project = Project::made().file("certs/root.pem", pem);
+    project.run(["ca", "embed"]).exits(0).stdout_is(|_| true).stderr("");
+    project.folder("dist")
+}
+
+/// SHA-256 of a root, as releases name it.
+pub(crate) fn fingerprint(root: &Authority) -> String {
+    use sha2::{Digest, Sha256};
+    cargo_esp_ota::hex::lower(&Sha256::digest(root.der()))
 }

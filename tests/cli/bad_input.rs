@@ -7,12 +7,15 @@ use crate::material;
 use crate::shape::Failed;
 
 /// Every command that needs a project, and the word its reports carry.
-const IN_A_PROJECT: [(&[&str], &str); 10] = [
+const IN_A_PROJECT: [(&[&str], &str); 13] = [
     (&["partitions", "check"], "partitions check"),
     (&["ca", "add", "root.pem", "--yes"], "ca add"),
     (&["ca", "embed"], "ca embed"),
     (&["ca", "embed", "--check"], "ca embed"),
     (&["keys", "new"], "keys new"),
+    (&["keys", "list"], "keys list"),
+    (&["keys", "rotate"], "keys rotate"),
+    (&["keys", "export"], "keys export"),
     (&["build"], "build"),
     (&["publish", "image.bin"], "publish"),
     (&["publish"], "publish"),
@@ -169,11 +172,12 @@ fn a_bad_environment_variable_is_named() {
 }
 
 /// Commands that take a file, with `FILE` where it goes.
-const WITH_A_FILE: [&[&str]; 6] = [
+const WITH_A_FILE: [&[&str]; 7] = [
     &["partitions", "check", "FILE"],
     &["ca", "add", "FILE", "--yes"],
     &["build", "--elf", "FILE"],
     &["publish", "FILE"],
+    &["inspect", "FILE"],
     &["slots", "--image", "FILE"],
     &["init", "new", "--root-ca", "FILE"],
 ];

@@ -43,7 +43,7 @@ fn the_pinned_roots_are_listed_with_the_days_they_have_left() {
         .exits(0)
         .json(|report: CaList| {
             let second = &report.roots[1];
-            assert_eq!((second.file.as_str(), second.days_left), ("certs/second.pem", 3649));
+            assert_eq!((second.file.as_str(), second.days_left), ("certs/second.pem", 3650));
             assert_eq!((second.key.as_deref(), &second.refused), (Some("ECDSA P-256"), &None));
             assert!(second.not_after.ends_with('Z'));
         })

@@ -17,7 +17,7 @@ fn parameters(subject: &str) -> CertificateParams {
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let now = SystemTime::now();
     parameters.not_before = (now - YEAR).into();
-    parameters.not_after = (now + 10 * YEAR).into();
+    parameters.not_after = (now + 10 * YEAR + YEAR / 730).into();
     parameters
 }
 

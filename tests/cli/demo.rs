@@ -1,6 +1,8 @@
 //! `demo`.
 
 use crate::harness::Project;
+#[cfg(unix)]
+use crate::rehearse_emulator::with_program;
 use crate::shape::{Demo, Failed};
 
 #[test]
@@ -110,4 +112,26 @@ fn settings_of_whoever_runs_it_do_not_change_the_story() {
         .exits(0)
         .json(|report: Demo| assert!(report.passed))
         .stderr("");
+}
+
+/// A cargo that cannot compile for the chip, as it is without the target.
+#[cfg(unix)]
+#[test]
+fn without_a_compiler_for_the_chip_the_firmware_s_story_ends_with_what_is_missing() {
+    let cargo = "echo 'error[E0463]: can'\"'\"'t find crate for `core`' >&2; exit 101";
+    let project = with_program(Project::new(), "cargo", cargo);
+    project
+        .run(["demo", "--firmware", "-q"])
+        .exits(3)
+        .stdout_is(|text| {
+            text.contains("1.0.0 is built\n$ cargo esp-ota build\n")
+                && text.contains("error[E0463]: can't find crate for `core`\n")
+                && text.ends_with("  exit 3\n")
+        })
+        .stderr(
+            "error: the firmware could not be built\n  \
+             help: see above what is missing; `demo` without `--firmware` needs no compiler for \
+             the chip\n",
+        )
+        .wrote_nothing();
 }

@@ -138,63 +138,106 @@ fn a_version_is_not_claimed_for_an_image_that_states_another() {
     );
 }
 
+/// The file is refused for this reason, with this remedy.
+#[track_caller]
+fn unfit(bytes: impl AsRef<[u8]>, code: i32, cause: &str, help: &str) {
+    let stderr =
+        format!("error: `a.bin` must not be published\n  caused by: {cause}\n  help: {help}\n");
+    refused(&Project::made().file("a.bin", bytes), &["a.bin"], code, &stderr);
+}
+
 #[test]
 fn bytes_that_were_changed_are_a_matter_of_trust() {
     let image = material::image("1.1.0");
-    let help = "  help: make the image with `cargo esp-ota build`\n";
-    let refuse = |bytes: Vec<u8>, code, cause: &str| {
-        let error = "error: `a.bin` is no app image that a device could boot\n";
-        let stderr = format!("{error}  caused by: {cause}\n{help}");
-        refused(&Project::made().file("a.bin", bytes), &["a.bin"], code, &stderr);
-    };
-    refuse(material::tampered(image.clone()), 6, "checksum does not match");
-    let mut digest = image.clone();
+    let help = "do not trust this file: make the image again with `cargo esp-ota build`";
+    let checksum = image[image.len() - 33];
+    let cause = format!(
+        "the checksum does not match: {checksum:#04x} is stored, {:#04x} computed",
+        checksum ^ 1
+    );
+    unfit(material::tampered(image.clone()), 6, &cause, help);
+    let mut digest = image;
     *digest.last_mut().unwrap() ^= 1;
-    refuse(digest, 6, "SHA-256 does not match");
-    refuse(b"no image".repeat(9), 1, "first byte is 0x6e, not 0xe9");
-    refuse(material::for_chip(image, 9), 1, "made for chip id 9, not 5");
+    let cause = "the SHA-256 does not match: [SHA-256] is appended, [SHA-256] computed";
+    unfit(digest, 6, cause, help);
+}
+
+#[test]
+fn what_is_no_image_is_called_what_it_is() {
+    unfit(
+        b"no image".repeat(9),
+        1,
+        "it is text, not an app image",
+        "publish the app image that `cargo esp-ota build` writes",
+    );
+    unfit(
+        material::elf("1.1.0"),
+        1,
+        "it is an ELF file for RISC-V, not an app image",
+        "make an image of it: `cargo esp-ota build --elf FILE`",
+    );
+    let size = material::image("1.0.0").len();
+    unfit(
+        material::dump("1-installed"),
+        1,
+        "it is a file of whole flash, with a partition table at 0x8000, not an app image",
+        &format!(
+            "publish the app alone: `cargo esp-ota build` makes it, or `espflash save-image` without \
+             `--merge`; the app in this file: `tail -c +65537 FILE | head -c {size} > app.bin`"
+        ),
+    );
 }
 
 #[test]
 fn a_file_that_ends_early_is_no_image() {
     let image = material::image("1.1.0");
-    for size in [0, 23, image.len() / 4 * 3, image.len() - 32, image.len() - 1] {
+    let whole = image.len();
+    let help = "copy the file again, or make the image again with `cargo esp-ota build`";
+    for lost in [1, 32, 33] {
+        let cause =
+            format!("the file ends after {} of {whole} bytes: {lost} are missing", whole - lost);
+        unfit(&image[..whole - lost], 1, &cause, help);
+    }
+    for size in [1, 23, whole / 4 * 3] {
         Project::made()
             .file("a.bin", &image[..size])
             .run(["publish", "a.bin"])
             .exits(1)
             .stdout("")
             .stderr_is(|text| {
-                text.starts_with(&format!("error: `a.bin` ends after {size} of "))
-                    && text.ends_with(" bytes\n  help: make the image with `cargo esp-ota build`\n")
+                text.contains(&format!("  caused by: the file ends after {size} of at least "))
+                    && text.ends_with(&format!(" are missing\n  help: {help}\n"))
             })
             .wrote_nothing();
     }
+    let help = "make it again: whatever wrote it did not finish";
+    unfit(b"", 1, "it is an empty file, not an app image", help);
 }
 
 #[test]
 fn an_image_for_another_chip_is_rejected() {
-    Project::made()
-        .file("a.bin", material::image("1.1.0"))
-        .run(["publish", "a.bin", "--chip", "esp32c6"])
-        .exits(1)
-        .stdout("")
-        .stderr_is(|text| {
-            text.starts_with("error: `a.bin` is no app image that a device could boot\n")
-        })
-        .wrote_nothing();
+    unfit(
+        material::for_chip(material::image("1.1.0"), 9),
+        1,
+        "it is for esp32s3, not for esp32c3",
+        "build for esp32c3; where that is wrong, correct `--chip`, or `chip` in `esp-ota.toml`",
+    );
 }
 
 #[test]
-fn a_merged_or_padded_file_is_no_image() {
-    let mut padded = material::image("1.1.0");
+fn a_padded_file_is_no_image() {
+    let image = material::image("1.1.0");
+    let size = image.len();
+    let mut padded = image;
     padded.extend([0xff; 16]);
-    refused(
-        &Project::made().file("a.bin", padded),
-        &["a.bin"],
+    unfit(
+        padded,
         1,
-        "error: `a.bin` has 16 bytes behind the image: it is a merged or padded file\n  \
-         help: make the image with `cargo esp-ota build`\n",
+        &format!("16 bytes of padding follow the image, which ends after {size}"),
+        &format!(
+            "make the image again with `cargo esp-ota build`, which pads nothing, or cut it: \
+             `head -c {size} FILE > app.bin`"
+        ),
     );
 }
 
@@ -210,8 +253,10 @@ fn an_image_larger_than_a_slot_is_rejected() {
         &["a.bin"],
         1,
         &format!(
-            "error: `a.bin` has {size} bytes, but slot `ota_0` has 65536\n  \
-             help: make the program smaller or the slots larger\n"
+            "error: `a.bin` must not be published\n  \
+             caused by: the image has {size} bytes, but slot `ota_0` has 65536: {} too many\n  \
+             help: make the program smaller, or the slots larger in the partition table\n",
+            size - 65536
         ),
     );
 }

@@ -91,20 +91,50 @@ reports! {
         server: Option<LiveServer>,
     }
     CaList { roots: Vec<ListedRoot>, }
+    CaCheck {
+        url: String, address: Option<String>, tls: Vec<String>, chain: Vec<ShownLink>,
+        roots: Vec<CheckedRoot>, releases: Option<CheckedReleases>, checks: Vec<HostCheck>,
+    }
+    CaPlan {
+        new: Vec<Root>, read_from: String, releases: Vec<PlannedRelease>,
+        rehearsal: Option<Vec<HostCheck>>, steps: Vec<PlannedStep>, safe: bool,
+    }
     CaRemove {
         removed: Vec<GoneRoot>, files: Vec<String>, pinned: usize, generated: Vec<String>,
     }
     CaEmbed { pinned: usize, generated: Vec<String>, changed: bool, }
     Keys { folder: String, roles: Vec<String>, root: String, }
+    KeysList {
+        product: String, file: String, root: u64, newest: u64, folder: String,
+        roles: Vec<RoleKeys>, others: Vec<OtherKey>,
+    }
+    KeysRotate {
+        dry_run: bool, roots: Vec<u64>, expires: String, file: String, store: String,
+        signed_again: bool, changed: Vec<ChangedKey>, devices: Vec<Walk>,
+    }
+    KeysExport {
+        version: u64, expires: String, sha256: String, file: Option<String>,
+        root: Option<String>, roles: Vec<ExportedRole>,
+    }
     Build {
         file: String, version: String, size: u32, smallest_slot: String, slot_size: u32, free: u32,
         slots: Vec<BuildSlot>, sections: Vec<Section>, published: Option<PublishedImage>,
         not_compared: Option<String>, parts: Option<Vec<Part>>, certificate_dates: String,
     }
+    Inspect {
+        file: String, kind: String, evidence: Vec<String>, publishable: bool,
+        chip: Option<String>, expected_chip: Option<String>, size: usize, sha256: String,
+        image: Option<InspectedImage>, elf: Option<Elf>, flash: Option<Flash>, slots: Vec<FreeRoom>,
+        problems: Vec<Problem>, notes: Vec<Remark>,
+    }
     Rehearse {
         product: String, chip: String, channel: String, read_from: String, staged: bool,
         release: Option<Aimed>, halted: Vec<Aimed>, device: String, starts: Vec<Start>,
         model: Model,
+    }
+    RehearseEmulator {
+        product: String, chip: String, emulator: String, program: String, program_version: String,
+        boot: EmulatedPart, update: Option<EmulatedPart>, serial_log: String,
     }
     Publish {
         product: String, chip: String, channel: String, version: String, size: u32, sha256: String,
@@ -133,6 +163,34 @@ macro_rules! parts {
 }
 
 parts! {
+    PlannedRelease {
+        version: String, chip: String, has_new: bool, has_other: bool, is_newest: bool,
+        retired: bool, staged: Option<Reached>,
+    }
+    Reached {
+        reaches: String, by: Option<Vec<String>>, pinned: Option<Vec<String>>,
+        unknown: Option<Vec<String>>,
+    }
+    PlannedStep { step: String, progress: String, message: String, command: Option<String>, }
+    ShownLink {
+        subject: String, issuer: String, key: Option<String>, not_after: String, days_left: i64,
+        size: usize,
+    }
+    CheckedRoot {
+        subject: String, sha256: String, not_after: String, days_left: i64, anchors: bool,
+        reason: Option<String>,
+    }
+    CheckedReleases { read_from: String, list: Vec<CheckedRelease>, }
+    CheckedRelease {
+        version: String, chip: String, channels: Vec<String>, rollout_percent: u8, reaches: String,
+        by: Option<Vec<String>>, pinned: Option<Vec<String>>, unknown: Option<Vec<String>>,
+    }
+    HostCheck {
+        check: String, outcome: String, message: String, findings: Vec<HostFinding>,
+    }
+    HostFinding {
+        code: String, severity: String, message: String, help: String, allowed: bool,
+    }
     ListedRoot {
         file: String, subject: String, sha256: String, key: Option<String>, not_after: String,
         days_left: i64, refused: Option<String>,
@@ -145,6 +203,48 @@ parts! {
     Change { section: String, change: i64, }
     Part { part: String, bytes: u64, origins: Vec<Origin>, }
     Origin { name: String, bytes: u64, }
+    InspectedImage {
+        length: Option<u64>, header: ImageHeader, segments: Vec<Segment>,
+        checksum: Option<CheckedSum>, digest: Option<CheckedDigest>,
+        descriptor: Option<Descriptor>, bootloader: Option<Bootloader>,
+    }
+    ImageHeader {
+        chip_id: u16, segment_count: u8, entry: u32, flash_mode: Option<String>,
+        flash_size: Option<String>, flash_frequency: Option<String>, min_chip_revision: u16,
+        max_chip_revision: u16, hash_appended: bool,
+    }
+    Segment { address: u32, length: u32, offset: u64, memory: String, }
+    CheckedSum { stored: u8, computed: u8, valid: bool, }
+    CheckedDigest { stored: String, computed: String, valid: bool, }
+    Descriptor {
+        project: String, version: String, built: String, idf_version: String, secure_version: u32,
+        elf_sha256: String, min_efuse_block_revision: u16, max_efuse_block_revision: u16,
+        mmu_page_size: Option<u32>,
+    }
+    Bootloader { version: u32, idf_version: String, built: String, }
+    Elf {
+        architecture: String, bits: Option<u8>, program: bool, firmware: bool, chips: Vec<String>,
+        descriptor: Option<Descriptor>,
+    }
+    Flash {
+        base: u32, bootloader: Option<u32>, table: u32, rows: usize, apps: Vec<AppPartition>,
+    }
+    AppPartition {
+        name: String, address: u32, size: u32, offset: Option<u64>, content: String,
+        project: Option<String>, version: Option<String>, image_size: Option<u32>,
+    }
+    FreeRoom { name: String, size: u32, free: i64, }
+    Problem { code: String, message: String, help: Option<String>, }
+    Remark { code: String, message: String, }
+    RoleKeys { role: String, threshold: u64, expires: Option<String>, keys: Vec<ListedKey>, }
+    ListedKey { id: String, place: Option<String>, }
+    OtherKey { file: String, id: Option<String>, }
+    ChangedKey {
+        role: String, old: Option<String>, new: Option<String>, file: String,
+        retired: Option<String>, variable: Option<String>,
+    }
+    Walk { embedded: u64, roots: Vec<u64>, reads_releases: Option<bool>, }
+    ExportedRole { role: String, threshold: u64, keys: Vec<String>, }
     Aimed { version: String, size: u64, sha256: String, agent: String, rollout_percent: u8, }
     Start {
         from: Option<String>, outcome: String, to: Option<String>, slot: Option<u32>,
@@ -156,6 +256,12 @@ parts! {
         message: String, caused_by: Vec<String>, help: Option<String>, location: Option<Location>,
         exit_code: u8,
     }
+    EmulatedPart {
+        image: Option<String>, from: Option<String>, version: String, size: u64, sha256: String,
+        passed: bool, steps: Vec<EmulatedStep>, fault: Option<EmulatedFault>, flash: String,
+    }
+    EmulatedStep { what: String, seconds: u64, }
+    EmulatedFault { code: String, message: String, serial: Vec<String>, }
     Wire { requests: u32, bytes: u64, files: WireFiles, }
     WireFiles {
         root: Transferred, timestamp: Transferred, snapshot: Transferred, targets: Transferred,

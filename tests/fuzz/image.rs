@@ -49,7 +49,7 @@ pub fn judge(bytes: &[u8]) {
 }
 
 /// Puts the right checksum and digest behind the segments, where there is room for them.
-fn heal(partition: &mut [u8]) -> Option<()> {
+pub(crate) fn heal(partition: &mut [u8]) -> Option<()> {
     let [header, segment_header] = HEADERS;
     let segments = *partition.get(1)?;
     let mut at = header;

@@ -3,6 +3,7 @@
 pub mod boot;
 pub mod http;
 pub mod image;
+pub mod inspect;
 pub mod json;
 pub mod metadata;
 pub mod partition;

@@ -61,6 +61,39 @@ def image():
     return b"\1" + body + hashlib.sha256(body).digest()
 
 
+def merged(app):
+    """Bootloader, table and app, as tools merge them."""
+    rows = b"".join(
+        struct.pack("<2sBBII16sI", b"\xaa\x50", kind, subtype, offset, size, name, 0)
+        for kind, subtype, offset, size, name in [
+            (1, 2, 0x9000, 0x5000, b"nvs"), (1, 0, 0xE000, 0x2000, b"otadata"),
+            (0, 0x10, 0x10000, 0x10000, b"app0"), (0, 0x11, 0x20000, 0x10000, b"app1"),
+        ]
+    )
+    table = rows + b"\xeb\xeb".ljust(16, b"\xff") + hashlib.md5(rows).digest()
+    return b"\1" + app.ljust(0x8000, b"\xff") + table.ljust(0x8000, b"\xff") + app
+
+
+def inspected():
+    """Name and contents of files that are no app images, or were ones."""
+    app = image()[1:]
+    page = struct.pack("<I", 0) + b"\xfe" + b"\xff" * 19
+    page = b"\xfe\xff\xff\xff" + page + struct.pack("<I", zlib.crc32(page, 0xFFFFFFFF))
+    elf = b"\x7fELF\1\1\1".ljust(16, b"\0") + struct.pack("<HHIIIIIHHHHHH", 2, 243, 1, 0, 52, 0, 0, 52, 32, 0, 40, 0, 0)
+    yield "app", app
+    yield "padded", app + b"\xff" * 64
+    yield "cut", app[:-40]
+    yield "headless", app[5:]
+    yield "shifted", b"X-Y: 1\r\n\r\n" + app
+    yield "elf", elf
+    yield "table", merged(app)[1:][0x8000:0x8C00]
+    yield "nvs", page.ljust(4096, b"\xff")
+    yield "html", b"<!DOCTYPE html><title>404</title>"
+    yield "json", b'{"signed":{"_type":"root","x":[1,2,3]}}'
+    yield "csv", b"nvs,data,nvs,0x9000,0x5000\n"
+    yield "esp8266", bytes([0xE9, 1, 2, 0x40]) + struct.pack("<III", 0x40100000, 0x40100000, 16) + bytes(32)
+
+
 def otadata(sequences, state):
     """Two slots with images and factory with one, then the entries."""
     entries = b""
@@ -94,6 +127,10 @@ def made():
     for name, said in answers():
         yield "http", name, b"\x03" + said
     yield "app_image", "sound", image()
+    yield "inspect", "merged", merged(image()[1:])
+    for name, contents in inspected():
+        yield "inspect", name, b"\1" + contents
+        yield "inspect", f"healed-{name}", b"\0" + contents
     for state in [0, 1, 2, 3, 4, 0xFFFFFFFF]:
         yield "otadata", f"state-{state}", otadata([1, 2], state)
 

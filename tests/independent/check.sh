@@ -6,6 +6,8 @@
 set -eu
 tool=$1 folder=$2
 here=$(cd "$(dirname "$0")" && pwd)
+case $tool in /*) ;; *) tool=$PWD/$tool ;; esac
+case $folder in /*) ;; *) folder=$PWD/$folder ;; esac
 say() { printf '\n--- %s\n' "$1"; }
 fail() { echo "FAILED: $1" >&2; exit 1; }
 
@@ -37,6 +39,9 @@ echo "$images images valid"
 if python3 -m esptool --chip esp32c3 image-info "$folder/tampered.bin" 2>&1 | grep -q "Checksum: .*(valid)"; then
     fail "esptool accepts the tampered image, so this check proves nothing"
 fi
+
+say "esptool and espsecure: what inspect says of images, and of what these tools make of them"
+python3 "$here/inspect_files.py" "$tool" "$folder"
 
 say "otadata, by ESP-IDF's definition"
 python3 "$here/otadata.py" "$folder/flash-1-installed.bin" 0
@@ -73,5 +78,23 @@ code=0
 curl --silent --output /dev/null "$url/esp32c3/firmware.bin" || code=$?
 [ $code -eq 60 ] || fail "curl without the bench root exits $code, not 60"
 echo "without the bench root: exit 60, certificate not trusted"
+
+say "python-tuf: every key rotated, from the first root"
+kill $server
+rm "$folder/serve.json"
+"$tool" init "$folder/rotated" --product thermostat --root-ca "$ca" --quiet >/dev/null
+cd "$folder/rotated"
+"$tool" publish "$folder/thermostat/target/esp-ota/thermostat-esp32c3-1.3.0.bin" --quiet
+cp trust/root.json "$folder/first-root.json"
+"$tool" keys rotate --role root --role targets --role snapshot --role timestamp
+"$tool" serve --port 0 --format json >"$folder/serve.json" 2>/dev/null &
+server=$!
+tries=0
+until [ -s "$folder/serve.json" ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 100 ] || fail "serve did not start again"
+    sleep 0.1
+done
+python3 "$here/python_tuf.py" "$(field url)" "$folder/first-root.json" thermostat-esp32c3-1.3.0.bin "$ca"
 echo
 echo "all agree"

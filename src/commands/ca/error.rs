@@ -49,6 +49,26 @@ pub enum CaError {
     /// Generated files are out of date; there is at least one.
     #[error("{} not hold the roots that are pinned now", does(.0))]
     Stale(Vec<PathBuf>),
+    /// A URL, and nothing that it could be judged by.
+    #[error("there is no project here, and so there are no pinned roots to judge a host by")]
+    NothingToTrust,
+    /// Nobody said which host.
+    #[error("`esp-ota.toml` says no `url`, and so there is no host to check")]
+    NoUrl,
+    /// A file that is none of the repository's.
+    #[error("`{file}` is no path below `{url}`")]
+    NotBelow {
+        /// As given.
+        file: String,
+        /// The repository.
+        url: String,
+    },
+    /// A version that is not there.
+    #[error("`--retired {0}`: no such version is published")]
+    NotPublished(String),
+    /// A version that devices are told to take.
+    #[error("`--retired {0}`: it is the newest for a chip, which devices are told to take")]
+    Newest(String),
     /// Nothing is pinned under this name.
     #[error("`{0}` is neither the fingerprint nor a file of a pinned root")]
     NotPinned(String),
@@ -67,9 +87,15 @@ impl Explained for CaError {
     fn exit(&self) -> Exit {
         match self {
             Self::Unconfirmed | Self::Exists(_) | Self::Stale(_) | Self::LastRoot => Exit::Rejected,
-            Self::NoTerminal { .. } | Self::OnlyForUrl(_) | Self::NotPinned(_) => Exit::Usage,
+            Self::NoTerminal { .. }
+            | Self::OnlyForUrl(_)
+            | Self::NothingToTrust
+            | Self::NotPublished(_)
+            | Self::Newest(_)
+            | Self::NotPinned(_)
+            | Self::NotBelow { .. } => Exit::Usage,
             Self::Fingerprint { .. } | Self::Pinned { .. } => Exit::Trust,
-            Self::NoRoots | Self::Kind(_) | Self::NotAList(_) => Exit::Project,
+            Self::NoRoots | Self::NoUrl | Self::Kind(_) | Self::NotAList(_) => Exit::Project,
         }
     }
 
@@ -91,6 +117,16 @@ impl Explained for CaError {
             Self::Exists(_) => Some("rename your file, or remove that one".into()),
             Self::NoRoots => Some("pin one with `cargo esp-ota ca add URL|FILE`".into()),
             Self::Stale(_) => Some("run `cargo esp-ota ca embed`".into()),
+            Self::NotPublished(_) | Self::Newest(_) => {
+                Some("take versions from `releases` of `cargo esp-ota ca plan`, in JSON".into())
+            }
+            Self::NothingToTrust => Some("pass the roots with `--roots FILE`".into()),
+            Self::NoUrl => {
+                Some("set `url = \"https://…\"` under `[release]`, or pass `--url`".into())
+            }
+            Self::NotBelow { .. } => {
+                Some("name a file as devices would, such as `metadata/timestamp.json`".into())
+            }
             Self::NotPinned(_) => Some("take one from `cargo esp-ota ca list`".into()),
             Self::LastRoot => {
                 Some("pin its successor first with `cargo esp-ota ca add URL|FILE`".into())
@@ -110,6 +146,11 @@ impl Explained for CaError {
             | Self::Pinned { .. }
             | Self::Fingerprint { .. }
             | Self::Exists(_)
+            | Self::NothingToTrust
+            | Self::NotPublished(_)
+            | Self::Newest(_)
+            | Self::NoUrl
+            | Self::NotBelow { .. }
             | Self::NotPinned(_)
             | Self::LastRoot
             | Self::NoRoots => None,

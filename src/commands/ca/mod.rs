@@ -1,10 +1,13 @@
 //! `ca`: pinned roots, from a live server or a PEM file into the project and its generated source.
 
 mod add;
+mod check;
 mod confirm;
 mod embed;
 mod error;
 mod list;
+mod plan;
+mod published;
 mod remove;
 mod settings;
 mod sources;
@@ -17,7 +20,7 @@ use crate::error::{Exit, Failure};
 use crate::trust::PinnedRoot;
 
 pub use error::CaError;
-pub(super) use sources::{check_embedded, project_roots};
+pub(super) use sources::{check_embedded, project_roots, write_sources};
 
 /// Pin root certificates
 #[derive(Debug, clap::Args)]
@@ -30,6 +33,8 @@ pub struct Ca {
 enum Action {
     Add(add::Add),
     List(list::List),
+    Check(check::Check),
+    Plan(plan::Plan),
     Remove(remove::Remove),
     Embed(embed::Embed),
 }
@@ -40,6 +45,8 @@ impl Ca {
         match self.action {
             Action::Add(_) => "ca add",
             Action::List(_) => "ca list",
+            Action::Check(_) => "ca check",
+            Action::Plan(_) => "ca plan",
             Action::Remove(_) => "ca remove",
             Action::Embed(_) => "ca embed",
         }
@@ -50,6 +57,8 @@ impl Ca {
         match self.action {
             Action::Add(add) => add.run(context),
             Action::List(list) => list.run(context),
+            Action::Check(check) => check.run(context),
+            Action::Plan(plan) => plan.run(context),
             Action::Remove(remove) => remove.run(context),
             Action::Embed(embed) => embed.run(context),
         }

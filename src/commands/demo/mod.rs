@@ -4,6 +4,7 @@
 //! would type and see. The device's part runs in this process: flash, bootloader choice, the agent
 //! and its TLS connection to a real server on loopback.
 
+mod firmware;
 mod program;
 mod stage;
 mod story;
@@ -24,6 +25,10 @@ pub struct Demo {
     /// Leave project, repository and flash dumps in this folder, which must be new or empty
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Compile the firmware that `init` writes in place of a tiny program: needs a compiler for the
+    /// chip, and minutes
+    #[arg(long)]
+    firmware: bool,
 }
 
 /// One step of the story and how it ended.
@@ -92,7 +97,7 @@ impl Demo {
                 // removes the temporary folders.
                 biased;
                 _ = tokio::signal::ctrl_c() => Ok(None),
-                told = story::tell(context, folder) => told.map(Some),
+                told = story::tell(context, folder, self.firmware) => told.map(Some),
             }
         })?;
         let Some(steps) = steps else {

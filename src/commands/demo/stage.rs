@@ -53,6 +53,8 @@ pub(super) struct Stage {
     url: String,
     address: SocketAddr,
     now: Timestamp,
+    /// Where the images hold no verdict that could be read: the version whose self-test fails.
+    bad_version: Option<&'static str>,
 }
 
 /// What one time from power-on to reset came to.
@@ -99,7 +101,12 @@ impl Stage {
         let image = context::read(image, u64::from(u32::MAX))?;
         device.flash_over_cable((TABLE_OFFSET, &binary), &image).map_err(StageError::Flash)?;
         let (url, address) = server;
-        Ok(Self { device, table, roots, url, address, now })
+        Ok(Self { device, table, roots, url, address, now, bad_version: None })
+    }
+
+    /// The same device, whose images are compiled and fail their self-test in this version.
+    pub(super) fn with_bad_version(self, version: &'static str) -> Self {
+        Self { bad_version: Some(version), ..self }
     }
 
     /// The flash as a dump.
@@ -130,7 +137,7 @@ impl Stage {
         let mut events = Vec::new();
         agent.look_back(&mut |event| events.push(event)).map_err(StageError::from)?;
         let mut outcome = None;
-        if let (Boot::Trial(_), is_good) = (boot, self.self_test(target)) {
+        if let (Boot::Trial(_), is_good) = (boot, self.self_test(target, &version)) {
             if is_good {
                 agent.confirm().map_err(StageError::from)?;
                 lines.push(format!("app: self-test passed; agent: {version} is confirmed"));
@@ -170,7 +177,10 @@ impl Stage {
     }
 
     /// The self-test of the program in the booted slot, as its image has it.
-    fn self_test(&self, target: Target) -> bool {
+    fn self_test(&self, target: Target, version: &str) -> bool {
+        if let Some(bad) = self.bad_version {
+            return version != bad;
+        }
         let kind = match target {
             Target::Slot(index) => u8::try_from(index).ok().and_then(partition::Kind::slot),
             Target::Factory | Target::Test | Target::None => None,

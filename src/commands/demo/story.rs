@@ -23,8 +23,15 @@ pub(super) const PRODUCT: &str = "thermostat";
 /// for this name (`.test` is reserved, RFC 6761).
 const HOST: &str = "updates.test";
 
+/// The version whose self-test fails.
+const BAD_VERSION: &str = "1.2.0";
+
 /// Tells the story in `folder`; everything in it is left there.
-pub(super) async fn tell(context: &Context, folder: &Path) -> Result<Vec<Step>, Failure> {
+pub(super) async fn tell(
+    context: &Context,
+    folder: &Path,
+    is_firmware: bool,
+) -> Result<Vec<Step>, Failure> {
     let private = tempfile::Builder::new()
         .prefix("esp-ota-demo-keys-")
         .tempdir()
@@ -36,6 +43,7 @@ pub(super) async fn tell(context: &Context, folder: &Path) -> Result<Vec<Step>, 
         project: folder.join(PRODUCT),
         configuration: private.path().to_owned(),
         steps: Vec::new(),
+        is_firmware,
     };
 
     story.command(
@@ -88,6 +96,7 @@ pub(super) async fn tell(context: &Context, folder: &Path) -> Result<Vec<Step>, 
         (format!("https://{HOST}"), server.addr()),
         now,
     )?;
+    let device = if is_firmware { device.with_bad_version(BAD_VERSION) } else { device };
     story.slots("1.0.0 is on the device", &device, "flash-1-installed.bin", "1.0.0")?;
 
     let second = story.build("1.1.0", true)?;
@@ -116,7 +125,7 @@ pub(super) async fn tell(context: &Context, folder: &Path) -> Result<Vec<Step>, 
         .await?;
     story.slots("slots prove it", &device, "flash-2-updated.bin", "1.1.0")?;
 
-    let third = story.build("1.2.0", false)?;
+    let third = story.build(BAD_VERSION, false)?;
     story.publish("1.2.0 is published", &third, Exit::Success, "its self-test will fail")?;
     story.session("the device takes 1.2.0", &device, Session::installed).await?;
     story

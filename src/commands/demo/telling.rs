@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use jiff::Timestamp;
 
 use super::Step;
+use super::firmware::{self, FirmwareError};
 use super::program::Program;
 use super::stage::{Session, Stage};
 use super::story::PRODUCT;
@@ -50,6 +51,8 @@ pub(super) struct Story<'a> {
     /// Keys and bench root: outside any git tree, and gone in the end.
     pub(super) configuration: PathBuf,
     pub(super) steps: Vec<Step>,
+    /// Whether the images are the template's firmware.
+    pub(super) is_firmware: bool,
 }
 
 impl Story<'_> {
@@ -62,6 +65,22 @@ impl Story<'_> {
         expected: Exit,
         result: &str,
     ) -> Result<(), Failure> {
+        if self.run(title, folder, arguments, expected, result)? || expected != Exit::Success {
+            Ok(())
+        } else {
+            Err(StoryError::Command(words(arguments)).into())
+        }
+    }
+
+    /// Runs this program with `arguments`, and says whether it ended as `expected`.
+    fn run(
+        &mut self,
+        title: &str,
+        folder: &Path,
+        arguments: &[&str],
+        expected: Exit,
+        result: &str,
+    ) -> Result<bool, Failure> {
         let program = std::env::current_exe().map_err(StoryError::Itself)?;
         let variable = match Platform::HERE {
             Platform::Windows => "APPDATA",
@@ -79,6 +98,10 @@ impl Story<'_> {
                 command.env_remove(name);
             }
         }
+        if self.is_firmware {
+            // Hundreds of lines on what is compiled are no part of the story.
+            command.env_remove("CARGO_TERM_VERBOSE").env("CARGO_TERM_QUIET", "true");
+        }
         let done = command.output().map_err(StoryError::Itself)?;
         let code = done.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX);
         let text = |bytes: &[u8]| {
@@ -86,26 +109,46 @@ impl Story<'_> {
         };
         let (answer, status) = (text(&done.stdout), text(&done.stderr));
         let lines = status.lines().chain(answer.lines()).map(str::to_owned).collect();
-        let words = format!("cargo esp-ota {}", arguments.join(" "));
         let passed = code == expected.code();
         self.step(Step {
             title: title.into(),
-            command: Some(words.clone()),
+            command: Some(words(arguments)),
             output: lines,
             exit_code: code,
             expected_exit_code: expected.code(),
             result: result.into(),
             passed,
         })?;
-        if passed || expected != Exit::Success {
+        Ok(passed)
+    }
+
+    /// Builds the image of a version; gives the image's file.
+    pub(super) fn build(&mut self, version: &str, is_good: bool) -> Result<PathBuf, Failure> {
+        if self.is_firmware {
+            self.compile(version, is_good)?;
+        } else {
+            self.assemble(version, is_good)?;
+        }
+        let image = format!("{PRODUCT}-esp32c3-{version}.bin");
+        Ok(self.project.join("target").join("esp-ota").join(image))
+    }
+
+    /// The firmware that `init` wrote, under another version.
+    fn compile(&mut self, version: &str, is_good: bool) -> Result<(), Failure> {
+        let project = self.project.clone();
+        firmware::turn_into(&project, version, is_good)?;
+        self.context.output.status(format_args!("compiling {version}: the first takes minutes"));
+        let title = format!("{version} is built");
+        let result = "the firmware that `init` wrote, compiled and made an image";
+        if self.run(&title, &project, &["build"], Exit::Success, result)? {
             Ok(())
         } else {
-            Err(StoryError::Command(words).into())
+            Err(FirmwareError::Build.into())
         }
     }
 
-    /// Assembles a program and builds its image; gives the image's file.
-    pub(super) fn build(&mut self, version: &str, is_good: bool) -> Result<PathBuf, Failure> {
+    /// A tiny program.
+    fn assemble(&mut self, version: &str, is_good: bool) -> Result<(), Failure> {
         let program = Program { version, project: PRODUCT, is_good };
         let elf = program.elf().map_err(StoryError::Program)?;
         let name = format!("{PRODUCT}-{version}.elf");
@@ -117,9 +160,7 @@ impl Story<'_> {
             &["build", "--elf", &format!("../{name}")],
             Exit::Success,
             "a tiny RISC-V program, assembled here, made an image by espflash",
-        )?;
-        let image = format!("{PRODUCT}-esp32c3-{version}.bin");
-        Ok(self.project.join("target").join("esp-ota").join(image))
+        )
     }
 
     pub(super) fn publish(
@@ -245,4 +286,9 @@ impl Story<'_> {
         self.steps.push(step);
         Ok(())
     }
+}
+
+/// A command as a user would type it.
+fn words(arguments: &[&str]) -> String {
+    format!("cargo esp-ota {}", arguments.join(" "))
 }

@@ -81,6 +81,7 @@ const PROJECT: &[File] = files![
 const MODULES: &[File] = files![
     "src/platform/mod.rs" <- "src/platform/mod.rs",
     "src/platform/c_library.rs" <- "src/platform/c_library.rs",
+    "src/platform/unused.rs" <- "src/platform/unused.rs",
     "src/platform/wall_clock.rs" <- "src/platform/wall_clock.rs",
     "src/platform/emulator/mod.rs" <- "src/platform/emulator/mod.rs",
     "src/platform/emulator/open_eth.rs" <- "src/platform/emulator/open_eth.rs",

@@ -1,5 +1,6 @@
 //! `rehearse`: install what is published on a virtual device, from every release in the field.
 
+mod emulator;
 mod error;
 mod faults;
 mod report;
@@ -45,6 +46,8 @@ pub struct Rehearse {
     #[command(flatten)]
     faults: faults::Options,
     #[command(flatten)]
+    emulator: emulator::Options,
+    #[command(flatten)]
     project: Overrides,
 }
 
@@ -75,6 +78,11 @@ impl Rehearse {
         let project = context.project(&self.project)?;
         let is_url_given = matches!(project.url.origin, Origin::Flag(_));
         let is_public = self.public || self.connect.is_some() || is_url_given;
+        if let Some(emulator) = self.emulator.emulator {
+            let public = (is_public, self.connect);
+            let published = emulator::Published { public, is_staged: self.staged };
+            return self.emulator.run(context, &project, emulator, &published);
+        }
         if project_agent(&project)?.is_some_and(|digest| digest != agent::digest()) {
             context.output.warn(
                 "`src/ota` differs from this tool's agent: the next release would not be rehearsed \

@@ -62,7 +62,8 @@ impl Scene {
             }
             Files::Url { .. } => {
                 let source = Source { place: from.place(), view, now };
-                published(&source, &stage, &roots).await.map_err(RehearseError::List)?
+                let built = stage.firmware.build_time;
+                published(&source, &root, built, &roots).await.map_err(RehearseError::List)?
             }
         };
         let fleet = aim(&listed, project.product.value.as_str(), stage.chip, channel(&project));

@@ -35,6 +35,8 @@ pub enum KeyError {
     Random(#[source] getrandom::Error),
     #[error("cannot encode a new key")]
     Encode(#[source] pkcs8::Error),
+    #[error("cannot work out the id of a key")]
+    Id(#[source] Box<tough::schema::Error>),
 }
 
 /// What is wrong with the text of a key.
@@ -60,7 +62,7 @@ impl Explained for KeyError {
             | Self::Read { .. }
             | Self::Unusable { .. } => Exit::Project,
             Self::Exists(_) | Self::InGit { .. } => Exit::Rejected,
-            Self::Write { .. } | Self::Random(_) | Self::Encode(_) => Exit::Output,
+            Self::Write { .. } | Self::Random(_) | Self::Encode(_) | Self::Id(_) => Exit::Output,
         }
     }
 
@@ -98,7 +100,7 @@ impl Explained for KeyError {
             Self::Read { .. } | Self::Write { .. } => {
                 Some("check the folder of the keys, and that it is yours".into())
             }
-            Self::Random(_) | Self::Encode(_) => None,
+            Self::Random(_) | Self::Encode(_) | Self::Id(_) => None,
         }
     }
 
@@ -112,7 +114,11 @@ impl Explained for KeyError {
             | Self::Write { path, .. } => {
                 Some(Location { file: path.clone(), line: None, column: None })
             }
-            Self::Product(_) | Self::Unusable { .. } | Self::Random(_) | Self::Encode(_) => None,
+            Self::Product(_)
+            | Self::Unusable { .. }
+            | Self::Random(_)
+            | Self::Encode(_)
+            | Self::Id(_) => None,
         }
     }
 }

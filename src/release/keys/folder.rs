@@ -10,6 +10,8 @@ use crate::release::custom::is_plain_name;
 
 /// An Ed25519 key in PEM has 119 bytes, an encrypted one some 400; the rest is room for comments.
 const LARGEST_KEY_FILE: u64 = 16 * 1024;
+/// Digits of its id by which a key that was in use before is filed.
+const RETIRED_DIGITS: usize = 16;
 
 /// Keys and passphrase that came by the environment, as CI hands them over.
 #[derive(Clone, Default)]
@@ -33,6 +35,11 @@ impl Supplied {
             timestamp: value(Role::Timestamp.variable()),
             passphrase: value("ESP_OTA_KEY_PASSPHRASE"),
         }
+    }
+
+    /// Whether the key of a role came by the environment.
+    pub fn has(&self, role: Role) -> bool {
+        self.key(role).is_some()
     }
 
     fn key(&self, role: Role) -> Option<&str> {
@@ -114,18 +121,110 @@ impl KeyFolder {
         })
     }
 
+    /// The file of a key that a rotation made and did not put into use yet.
+    pub fn next_file(&self, role: Role) -> PathBuf {
+        self.path.join(format!("{role}.next.pem"))
+    }
+
+    /// The file of a key that was in use before, by its id.
+    pub fn retired_file(&self, role: Role, id: &str) -> PathBuf {
+        let short = id.get(..RETIRED_DIGITS).unwrap_or(id);
+        self.path.join(format!("{role}.{short}.pem"))
+    }
+
+    /// The key that an interrupted rotation left, if one did.
+    pub fn next(&self, role: Role, supplied: &Supplied) -> Result<Option<SigningKey>, KeyError> {
+        self.optional(role, &self.next_file(role), supplied)
+    }
+
+    /// The key of a role, if it is at hand.
+    pub fn held(&self, role: Role, supplied: &Supplied) -> Result<Option<SigningKey>, KeyError> {
+        match supplied.key(role) {
+            Some(_) => self.load(role, supplied).map(Some),
+            None => self.optional(role, &self.file(role), supplied),
+        }
+    }
+
+    fn optional(
+        &self,
+        role: Role,
+        path: &Path,
+        supplied: &Supplied,
+    ) -> Result<Option<SigningKey>, KeyError> {
+        match load_file(role, path, supplied) {
+            Err(KeyError::Missing { .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Keeps a new key until it is in use: without it a root that names it would be worthless.
+    pub fn keep_next(&self, role: Role, key: &SigningKey) -> Result<(), KeyError> {
+        let path = self.next_file(role);
+        refuse_git(&path)?;
+        let text = pem::encode(key).map_err(KeyError::Encode)?;
+        create_private_folder(&self.path)
+            .map_err(|source| KeyError::Write { path: self.path.clone(), source })?;
+        disk::create_new(&path, text.as_ref(), Readers::Owner)
+            .map_err(|source| KeyError::Write { path, source })
+    }
+
+    /// Puts a new key into use; the one before is kept under its id, if its file is here. Gives
+    /// the file it is kept in.
+    pub fn adopt_next(&self, role: Role, supplied: &Supplied) -> Result<Option<PathBuf>, KeyError> {
+        let file = self.file(role);
+        let moved = |from: &Path, to: &Path| {
+            disk::rename(from, to).map_err(|source| KeyError::Write { path: to.to_owned(), source })
+        };
+        let retired = match self.optional(role, &file, supplied)? {
+            Some(key) => Some(self.retired_file(role, &key.id()?)),
+            None => None,
+        };
+        if let Some(retired) = &retired {
+            moved(&file, retired)?;
+        }
+        moved(&self.next_file(role), &file)?;
+        Ok(retired)
+    }
+
+    /// Loads a key from any file, as strictly as the role's own.
+    pub fn load_from(role: Role, path: &Path, supplied: &Supplied) -> Result<SigningKey, KeyError> {
+        load_file(role, path, supplied)
+    }
+
+    /// Every key file in the folder, in the order of their names.
+    pub fn files(&self) -> Result<Vec<PathBuf>, KeyError> {
+        let failed = |source| KeyError::Read { path: self.path.clone(), source };
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(failed)?,
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            if path.extension() == Some("pem".as_ref()) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
     /// Loads one key: the supplied one if there is one, else the file.
     pub fn load(&self, role: Role, supplied: &Supplied) -> Result<SigningKey, KeyError> {
-        let (place, text) = match supplied.key(role) {
-            Some(text) => (role.variable().to_owned(), text.to_owned()),
-            None => {
-                let path = self.file(role);
-                (path.display().to_string(), read(role, &path)?)
-            }
-        };
-        pem::decode(&text, supplied.passphrase.as_deref())
-            .map_err(|source| KeyError::Unusable { place, source: source.into() })
+        match supplied.key(role) {
+            Some(text) => decode(text, role.variable().to_owned(), supplied),
+            None => load_file(role, &self.file(role), supplied),
+        }
     }
+}
+
+fn load_file(role: Role, path: &Path, supplied: &Supplied) -> Result<SigningKey, KeyError> {
+    decode(&read(role, path)?, path.display().to_string(), supplied)
+}
+
+fn decode(text: &str, place: String, supplied: &Supplied) -> Result<SigningKey, KeyError> {
+    pem::decode(text, supplied.passphrase.as_deref())
+        .map_err(|source| KeyError::Unusable { place, source: source.into() })
 }
 
 fn read(role: Role, path: &Path) -> Result<String, KeyError> {

@@ -17,6 +17,8 @@ pub enum RepositoryError {
     RootFormat(#[source] serde_json::Error),
     #[error("the TUF root is not signed by its own keys")]
     RootSignature(#[source] Box<tough::schema::Error>),
+    #[error("root {version} in the store does not follow the one before it")]
+    RootChain { version: u64, source: Box<dyn Error + Send + Sync> },
     #[error("the TUF root expired on {0}")]
     RootExpired(jiff::Timestamp),
     #[error("the {role} metadata of the release repository has expired")]
@@ -77,6 +79,7 @@ impl Explained for RepositoryError {
             | Self::Encode { .. }
             | Self::Expiry { .. } => Exit::Project,
             Self::RootSignature(_)
+            | Self::RootChain { .. }
             | Self::RootExpired(_)
             | Self::Expired { .. }
             | Self::Untrusted(_)
@@ -97,8 +100,11 @@ impl Explained for RepositoryError {
                 Some("restore `trust/root.json` from version control".into())
             }
             Self::RootExpired(_) => {
-                Some("sign a newer root with the root key, and release firmware with it".into())
+                Some("sign a newer one with `cargo esp-ota keys rotate --renew`".into())
             }
+            Self::RootChain { version, .. } => Some(format!(
+                "find out who wrote `metadata/{version}.root.json` into the store; devices refuse it"
+            )),
             Self::Expired { .. } => {
                 Some("publish a release: `cargo esp-ota publish` signs everything again".into())
             }
@@ -138,6 +144,7 @@ impl Explained for RepositoryError {
             Self::Store(error) => error.location(),
             Self::RootFormat(_)
             | Self::RootSignature(_)
+            | Self::RootChain { .. }
             | Self::RootExpired(_)
             | Self::Expired { .. }
             | Self::Untrusted(_)

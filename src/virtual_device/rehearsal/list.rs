@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{RehearsalError, Source, Stage};
+use super::{RehearsalError, Source};
 use crate::agent::clock::Clock;
 use crate::agent::ports::{Store, StoreError};
 use crate::agent::tuf::{self, Caps};
@@ -10,17 +10,17 @@ use crate::release::listing;
 use crate::release::rules::Release;
 use crate::trust::PinnedRoot;
 
-/// Everything that the metadata lists, verified from the TUF root of the firmware by a client
-/// without any memory, over TLS that trusts `roots` alone.
+/// Everything that the metadata lists, verified from the TUF root of a firmware, built at
+/// `build_time` in Unix seconds, by a client without any memory, over TLS that trusts `roots` alone.
 pub async fn published(
     source: &Source<'_>,
-    stage: &Stage,
+    root: &[u8],
+    build_time: u64,
     roots: &[PinnedRoot],
 ) -> Result<Vec<Release>, RehearsalError> {
     let mut wire = source.open(roots)?;
-    let mut clock = Clock::new(stage.firmware.build_time, None);
+    let mut clock = Clock::new(build_time, None);
     let mut memory = Memory::default();
-    let root = &stage.firmware.root;
     match tuf::refresh(&mut wire, &mut memory, root, &mut clock, &Caps::default()).await {
         Ok(trusted) => Ok(listing::read(trusted.targets.document())?),
         Err(error) => Err(RehearsalError::refused(error.into(), wire)),
@@ -29,7 +29,7 @@ pub async fn published(
 
 /// What a client remembers until it is gone.
 #[derive(Debug, Default)]
-struct Memory(BTreeMap<String, Vec<u8>>);
+pub(super) struct Memory(BTreeMap<String, Vec<u8>>);
 
 impl Store for Memory {
     fn get(&mut self, key: &str, buf: &mut [u8]) -> Result<Option<usize>, StoreError> {

@@ -11,6 +11,7 @@ mod effort;
 mod error;
 mod fleet;
 mod list;
+mod onlooker;
 mod source;
 mod step;
 mod traffic;
@@ -35,6 +36,7 @@ pub use effort::{
 pub use error::{AgentFailure, RehearsalError};
 pub use fleet::{Aim, aim};
 pub use list::published;
+pub use onlooker::{Onlooker, Sight};
 pub use source::{Place, Source, Trouble, Wire};
 pub use step::{Boot, Step};
 pub use traffic::{Files, Traffic};

@@ -14,11 +14,11 @@ use crate::ota::settings::Wifi;
 /// Between two tries to join.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Joins `network` and stays in it. Without one this says so, and the device waits: `cargo esp-ota
-/// flash` writes the name and the password of a network into its settings.
+/// Joins `network` and stays in it. Without one this says so, and the device waits: its settings in
+/// NVS are written over the cable, as README.md has it.
 pub fn start(spawner: Spawner, radio: WIFI<'static>, network: Option<&Wifi>) {
     let Some(network) = network else {
-        println!("wifi: this device knows no network: give it one with `cargo esp-ota flash`");
+        println!("wifi: this device was given no network: README.md says how to write one into `nvs`");
         return;
     };
     match controller(radio, network) {

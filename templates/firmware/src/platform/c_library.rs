@@ -1,5 +1,4 @@
-//! What Mbed TLS wants of its surroundings: of a C library, what not every chip has in its ROM, and
-//! of its own server, nothing.
+//! What Mbed TLS wants of a C library, and not every chip has in its ROM.
 
 use core::ffi::{c_int, c_void};
 
@@ -15,22 +14,4 @@ unsafe extern "C" fn memchr(start: *const u8, byte: c_int, len: usize) -> *const
         Some(index) => bytes[index..].as_ptr().cast(),
         None => core::ptr::null(),
     }
-}
-
-/// `MBEDTLS_ERR_SSL_INTERNAL_ERROR` (`mbedtls/ssl.h`).
-const INTERNAL_ERROR: c_int = -0x6c00;
-
-/// The server's side of a handshake of TLS 1.2. A client never gets here, and it would end the
-/// handshake. With a function of this name the linker leaves out that of Mbed TLS.
-#[expect(unsafe_code, reason = "C code refers to this by its name")]
-#[unsafe(no_mangle)]
-extern "C" fn mbedtls_ssl_handshake_server_step(_context: *mut c_void) -> c_int {
-    INTERNAL_ERROR
-}
-
-/// The same of TLS 1.3. Both together would take 28 KB.
-#[expect(unsafe_code, reason = "C code refers to this by its name")]
-#[unsafe(no_mangle)]
-extern "C" fn mbedtls_ssl_tls13_handshake_server_step(_context: *mut c_void) -> c_int {
-    INTERNAL_ERROR
 }

@@ -3,6 +3,7 @@
 
 mod c_library;
 mod cores;
+mod unused;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 #[cfg(feature = "tls-clock")]

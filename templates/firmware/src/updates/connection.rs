@@ -67,11 +67,6 @@ impl Connections {
         Client::new(server, url.clone())
     }
 
-    /// Whether this device has an address.
-    pub fn has_network(&self) -> bool {
-        self.stack.is_config_up()
-    }
-
     /// Waits until this device has an address.
     pub async fn wait_for_network(&self) {
         self.stack.wait_config_up().await;

@@ -8,7 +8,7 @@ mod sntp;
 
 use alloc::string::ToString;
 use embassy_net::Stack;
-use embassy_time::{Duration, Timer};
+use embassy_time::{Duration, Timer, with_timeout};
 use esp_hal::peripherals::{FLASH, RTC_TIMER};
 use esp_hal::rng::Rng;
 use esp_println::println;
@@ -29,6 +29,8 @@ use connection::Connections;
 
 /// Between two tries to reach the server during a trial, which has five minutes.
 const TRIAL_PAUSE: Duration = Duration::from_secs(10);
+/// How long an address may take to come before it counts as missing.
+const NETWORK_WAIT: Duration = Duration::from_secs(15);
 /// How long a message needs to get out of the serial port.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Bytes of a download between two lines about it.
@@ -196,7 +198,8 @@ impl Device {
         if self.agent.boot() == Boot::Settled {
             return Ok(());
         }
-        if !connections.has_network() {
+        // Just after the start an address is on its way, and nothing is to be noted yet.
+        if with_timeout(NETWORK_WAIT, connections.wait_for_network()).await.is_err() {
             self.agent.note_network(Network::Away)?;
             return Err(Error::Metadata(TransportError::Unreachable.into()));
         }

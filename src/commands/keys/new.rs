@@ -1,4 +1,4 @@
-//! `keys`: the signing keys of a product and the TUF root that names them.
+//! `keys new`: the signing keys of a product and the TUF root that names them.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -6,34 +6,22 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::build::ROOT_FILE;
-use super::{Context, context};
+use crate::commands::build::ROOT_FILE;
+use crate::commands::{Context, context};
 use crate::config::{Name, Overrides, Project};
 use crate::error::{Exit, Explained, Failure, Location};
 use crate::output::{Paint, Report, Tone};
 use crate::release::keys::{KeyError, KeyFolder, NewKeys, PublishKeys, Role, Supplied};
 use crate::release::root::{ROOT_DAYS, new_root};
 
-/// Manage signing keys
-#[derive(Debug, clap::Args)]
-pub struct Keys {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Action {
-    New(New),
-}
-
 /// Make a signing key for every TUF role, and the root metadata that firmware embeds
 #[derive(Debug, clap::Args)]
-struct New {}
+pub(super) struct New {}
 
 /// The project has a root of trust already.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` exists: devices that embed it accept no other root", .0.display())]
-pub struct RootExists(PathBuf);
+pub(super) struct RootExists(PathBuf);
 
 impl Explained for RootExists {
     fn exit(&self) -> Exit {
@@ -57,17 +45,9 @@ struct KeysReport {
     root: PathBuf,
 }
 
-impl Keys {
-    /// The word that JSON reports carry.
-    pub fn name(&self) -> &'static str {
-        match self.action {
-            Action::New(_) => "keys new",
-        }
-    }
-
-    /// Runs the subcommand.
-    pub fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let Action::New(New {}) = self.action;
+impl New {
+    pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let Self {} = self;
         let project = context.project(&Overrides::default())?;
         let folder = new(&context.configuration_folder()?, &project, context.now())?;
         let report = KeysReport {
@@ -83,11 +63,7 @@ impl Keys {
 ///
 /// Where the keys exist but the root does not, as after a crash between the two, the root is made
 /// from the keys that are there.
-pub(super) fn new(
-    configuration: &Path,
-    project: &Project,
-    now: Timestamp,
-) -> Result<PathBuf, Failure> {
+fn new(configuration: &Path, project: &Project, now: Timestamp) -> Result<PathBuf, Failure> {
     let file = project.path(Path::new(ROOT_FILE));
     if file.exists() {
         return Err(RootExists(file).into());
@@ -98,7 +74,7 @@ pub(super) fn new(
 }
 
 /// Makes keys and the root that names them; gives the folder of the keys and the root's bytes.
-pub(super) fn make(
+pub(in crate::commands) fn make(
     configuration: &Path,
     product: &Name,
     now: Timestamp,

@@ -1,0 +1,355 @@
+//! Rotations of keys, with the device's own client looking on.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+use jiff::{SignedDuration, Timestamp};
+use tough::key_source::KeySource;
+
+use super::{Bench, release};
+use crate::error::{Exit, Explained};
+use crate::release::keys::{NewKeys, Role, SigningKey};
+use crate::release::metadata;
+use crate::release::plan::{Existing, Plan, Upload};
+use crate::release::repository::{OnlineKeys, RepositoryError, State, View};
+use crate::release::root::{self, RootFile};
+use crate::release::rotation::{Replacement, Request, Rotation, rotate};
+use crate::release::store::StoreError;
+use crate::virtual_device::rehearsal::{Onlooker, Place, Source, build_time};
+
+const ONLINE: [Role; 3] = [Role::Targets, Role::Snapshot, Role::Timestamp];
+const EVERY: [Role; 4] = Role::ALL;
+
+/// What `keys rotate` gathers, from the keys of a bench.
+struct Turn {
+    newest: RootFile,
+    live: State,
+    replacements: BTreeMap<Role, Replacement>,
+    root_keys: Vec<SigningKey>,
+    online: Option<OnlineKeys>,
+}
+
+impl Turn {
+    async fn new(bench: &Bench, roles: &[Role]) -> Self {
+        let newest = newest(bench).await;
+        let live = State::load_for_rotation(&bench.store, &bench.root).await.unwrap();
+        let mut replacements = BTreeMap::new();
+        for role in roles {
+            let new = SigningKey::generate().unwrap();
+            let old = Some(bench.keys.of(*role).id().unwrap());
+            replacements.insert(*role, Replacement { old, new });
+        }
+        let key = |role| {
+            let new = replacements.get(&role).map(|it: &Replacement| it.new.clone());
+            new.unwrap_or_else(|| bench.keys.of(role).clone())
+        };
+        let online = roles.iter().any(|role| *role != Role::Root) && live.is_live();
+        let online = online.then(|| OnlineKeys {
+            targets: replacements.get(&Role::Targets).map(|it| it.new.clone()),
+            snapshot: key(Role::Snapshot),
+            timestamp: key(Role::Timestamp),
+        });
+        let mut root_keys = vec![bench.keys.root.clone()];
+        root_keys.extend(replacements.get(&Role::Root).map(|it| it.new.clone()));
+        Self { newest, live, replacements, root_keys, online }
+    }
+
+    async fn rotation(&self) -> Result<Rotation, RepositoryError> {
+        self.rotation_at(Timestamp::now(), false).await
+    }
+
+    async fn rotation_at(&self, now: Timestamp, renew: bool) -> Result<Rotation, RepositoryError> {
+        let request = Request {
+            newest: &self.newest,
+            live: Some(&self.live),
+            replacements: &self.replacements,
+            root_keys: &self.root_keys,
+            online: self.online.as_ref(),
+            renew,
+            now,
+            root_days: 100,
+        };
+        rotate(&request).await
+    }
+
+    /// Puts the new keys into use.
+    fn adopt(&self, bench: &mut Bench) {
+        for (role, replacement) in &self.replacements {
+            let new = replacement.new.clone();
+            match role {
+                Role::Root => bench.keys.root = new,
+                Role::Targets => bench.keys.publish.targets = new,
+                Role::Snapshot => bench.keys.publish.snapshot = new,
+                Role::Timestamp => bench.keys.publish.timestamp = new,
+            }
+        }
+    }
+}
+
+async fn newest(bench: &Bench) -> RootFile {
+    root::chain(&bench.store, &bench.root).await.unwrap().pop().unwrap()
+}
+
+/// A poll of the device's own client; gives the root that it trusts.
+async fn poll(bench: &Bench, device: &mut Onlooker) -> u64 {
+    let now = Timestamp::now();
+    let source = Source { place: Place::Store(&bench.store), view: View::Live, now };
+    let sight = device.poll(&source).await.unwrap();
+    sight.read.unwrap_or_else(|error| panic!("with root {}: {error:?}", sight.root));
+    sight.root
+}
+
+fn device(bench: &Bench) -> Onlooker {
+    Onlooker::new(bench.root.clone(), build_time(Timestamp::now()))
+}
+
+/// Writes a rotation file by file; a device polls after each and never sees anything wrong.
+async fn written(bench: &Bench, rotation: &Rotation, device: &mut Onlooker) {
+    poll(bench, device).await;
+    for upload in &rotation.plan.uploads {
+        bench.store.upload(upload).await.unwrap();
+        poll(bench, device).await;
+    }
+    let promoted = Plan { plain: Vec::new(), ..rotation.plan.clone() };
+    bench.store.promote(&promoted).await.unwrap();
+    poll(bench, device).await;
+    for upload in &rotation.plan.plain {
+        bench.store.upload(upload).await.unwrap();
+        poll(bench, device).await;
+    }
+}
+
+#[tokio::test]
+async fn every_set_of_roles_takes_new_keys_and_no_poll_sees_an_error() {
+    for set in 1_u8..16 {
+        let roles = EVERY.iter().enumerate().filter(|(bit, _)| set & (1 << bit) != 0);
+        let roles: Vec<Role> = roles.map(|(_, role)| *role).collect();
+        let mut bench = Bench::new().await;
+        bench.publish(vec![release("1.0.0")]).await.unwrap();
+        let mut old = device(&bench);
+        let turn = Turn::new(&bench, &roles).await;
+        let rotation = turn.rotation().await.unwrap();
+        let is_online = roles.iter().any(|role| *role != Role::Root);
+        let expected: &[u64] = if is_online { &[2, 3] } else { &[2] };
+        let versions: Vec<u64> = rotation.roots.iter().map(RootFile::version).collect();
+        assert_eq!(versions, expected, "{roles:?}");
+        written(&bench, &rotation, &mut old).await;
+
+        let last = newest(&bench).await;
+        for role in EVERY {
+            let (threshold, keys) = last.keys(role);
+            let replacement = turn.replacements.get(&role).map(|it| &it.new);
+            let key = replacement.unwrap_or_else(|| bench.keys.of(role));
+            assert_eq!((threshold, keys), (1, vec![key.id().unwrap()]), "{role} of {roles:?}");
+        }
+        // A device that slept, and the next release with the new keys.
+        assert_eq!(poll(&bench, &mut device(&bench)).await, last.version());
+        turn.adopt(&mut bench);
+        bench.publish(vec![release("1.1.0")]).await.unwrap();
+        poll(&bench, &mut old).await;
+        assert!(bench.fetch("thermostat-esp32c3-1.0.0.bin").await.is_some());
+        assert!(bench.path("metadata/1.root.json").is_file(), "no root is ever pruned");
+    }
+}
+
+#[tokio::test]
+async fn one_root_alone_would_have_been_refused_in_between() {
+    // Without the root that lists both keys, what is published is signed by nobody.
+    let bench = Bench::new().await;
+    bench.publish(vec![release("1.0.0")]).await.unwrap();
+    let turn = Turn::new(&bench, &ONLINE).await;
+    let alone = Turn { online: None, ..turn };
+    let rotation = alone.rotation().await.unwrap();
+    assert_eq!(rotation.roots.len(), 1);
+    bench.store.stage(&rotation.plan).await.unwrap();
+    let now = Timestamp::now();
+    let source = Source { place: Place::Store(&bench.store), view: View::Live, now };
+    let sight = device(&bench).poll(&source).await.unwrap();
+    assert_eq!(sight.root, 2);
+    assert_eq!(sight.read.unwrap_err().exit(), Exit::Trust);
+}
+
+#[tokio::test]
+async fn a_key_that_is_out_of_use_signs_nothing_any_more() {
+    for role in ONLINE {
+        let bench = Bench::new().await;
+        bench.publish(vec![release("1.0.0")]).await.unwrap();
+        let turn = Turn::new(&bench, &[role]).await;
+        let rotation = turn.rotation().await.unwrap();
+        bench.store.stage(&rotation.plan).await.unwrap();
+        bench.store.promote(&rotation.plan).await.unwrap();
+        let error = bench.plan(vec![release("1.1.0")]).await.unwrap_err();
+        assert!(
+            matches!(error, RepositoryError::KeyNotInRoot { role: found, .. } if found == role)
+        );
+        assert_eq!(error.exit(), Exit::Trust);
+    }
+    let mut bench = Bench::new().await;
+    let turn = Turn::new(&bench, &[Role::Root]).await;
+    let rotation = turn.rotation().await.unwrap();
+    bench.store.stage(&rotation.plan).await.unwrap();
+    let next = Turn::new(&bench, &[Role::Targets]).await;
+    let error = next.rotation().await.unwrap_err();
+    assert!(matches!(error, RepositoryError::KeyNotInRoot { role: Role::Root, .. }));
+    assert_eq!(error.exit(), Exit::Trust);
+    turn.adopt(&mut bench);
+    assert!(Turn::new(&bench, &[Role::Targets]).await.rotation().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_rotation_that_was_interrupted_anywhere_is_completed_by_the_next() {
+    let mut at = 0;
+    loop {
+        let mut bench = Bench::new().await;
+        bench.publish(vec![release("1.0.0")]).await.unwrap();
+        let mut old = device(&bench);
+        let turn = Turn::new(&bench, &EVERY).await;
+        let rotation = turn.rotation().await.unwrap();
+        let Rotation { plan, .. } = &rotation;
+        // The steps of a run: each upload, the promotion, what follows it.
+        let steps = plan.uploads.len() + 1 + plan.plain.len();
+        if at > steps {
+            break;
+        }
+        for upload in plan.uploads.iter().take(at) {
+            bench.store.upload(upload).await.unwrap();
+        }
+        if at > plan.uploads.len() {
+            let promoted = Plan { plain: Vec::new(), ..plan.clone() };
+            bench.store.promote(&promoted).await.unwrap();
+        }
+        if at == steps {
+            bench.store.upload(&plan.plain[0]).await.unwrap();
+        }
+        poll(&bench, &mut old).await;
+
+        // The next run has the keys of the first, and finds its files.
+        let live = State::load_for_rotation(&bench.store, &bench.root).await.unwrap();
+        let again = Turn { newest: newest(&bench).await, live, ..turn };
+        let rotation = again.rotation().await.unwrap();
+        written(&bench, &rotation, &mut old).await;
+        let last = newest(&bench).await;
+        for role in EVERY {
+            let id = again.replacements[&role].new.id().unwrap();
+            assert_eq!(last.keys(role).1, [id], "{role}, cut before step {at}");
+        }
+        again.adopt(&mut bench);
+        bench.publish(vec![release("1.1.0")]).await.unwrap();
+        poll(&bench, &mut old).await;
+        at += 1;
+    }
+}
+
+#[tokio::test]
+async fn keys_rotated_before_the_first_release_sign_it() {
+    let mut bench = Bench::new().await;
+    for _ in 0..2 {
+        let turn = Turn::new(&bench, &EVERY).await;
+        let rotation = turn.rotation().await.unwrap();
+        assert_eq!((rotation.roots.len(), rotation.plan.timestamp.is_some()), (1, false));
+        bench.store.stage(&rotation.plan).await.unwrap();
+        bench.store.promote(&rotation.plan).await.unwrap();
+        turn.adopt(&mut bench);
+    }
+    // With the first root, as a checkout that nobody updated has it.
+    bench.publish(vec![release("1.0.0")]).await.unwrap();
+    assert_eq!(poll(&bench, &mut device(&bench)).await, 3);
+}
+
+/// A bench whose root asks for two of two root keys, and the second key.
+async fn two_of_two() -> (Bench, SigningKey) {
+    let mut bench = Bench::new().await;
+    let second = SigningKey::generate().unwrap();
+    let mut root = root::trusted(&bench.root).unwrap();
+    let id = second.public().key_id().unwrap();
+    root.keys.insert(id.clone(), second.public());
+    let role = root.roles.get_mut(&Role::Root.tough()).unwrap();
+    role.keyids.push(id);
+    role.threshold = NonZeroU64::new(2).unwrap();
+    let keys: [&dyn KeySource; 2] = [&bench.keys.root, &second];
+    bench.root = metadata::seal(Role::Root, &root, &root, &keys).await.unwrap();
+    (bench, second)
+}
+
+#[tokio::test]
+async fn a_threshold_of_the_root_is_asked_of_the_old_keys_and_of_the_new() {
+    let (bench, second) = two_of_two().await;
+    let mut turn = Turn::new(&bench, &[Role::Root, Role::Targets]).await;
+    // The key that goes and the one that comes: one of two, twice.
+    let error = turn.rotation().await.unwrap_err();
+    assert!(matches!(error, RepositoryError::Threshold { keys: 1, threshold: 2, .. }));
+    assert_eq!(error.exit(), Exit::Trust);
+    turn.root_keys.push(second.clone());
+    let rotation = turn.rotation().await.unwrap();
+    let last = rotation.roots.last().unwrap();
+    let (threshold, mut keys) = last.keys(Role::Root);
+    keys.sort();
+    let mut expected = [second.id().unwrap(), turn.replacements[&Role::Root].new.id().unwrap()];
+    expected.sort();
+    assert_eq!((threshold, keys), (2, expected.to_vec()));
+    // A key that no root lists is passed over, and counts for nothing.
+    turn.root_keys = vec![SigningKey::generate().unwrap(), turn.root_keys[0].clone()];
+    assert!(matches!(turn.rotation().await, Err(RepositoryError::Threshold { keys: 1, .. })));
+    turn.root_keys = vec![SigningKey::generate().unwrap()];
+    assert!(matches!(turn.rotation().await, Err(RepositoryError::KeyNotInRoot { .. })));
+}
+
+#[tokio::test]
+async fn a_root_beyond_its_time_is_renewed_and_devices_follow() {
+    let mut bench = Bench::new().await;
+    let past = Timestamp::now() - SignedDuration::from_hours(24 * 10);
+    bench.root = root::new_root(&bench.keys, past, 5).await.unwrap();
+    let error = bench.load().await.unwrap_err();
+    assert!(matches!(error, RepositoryError::RootExpired(_)));
+    assert!(error.help().unwrap().contains("`cargo esp-ota keys rotate --renew`"));
+    let turn = Turn::new(&bench, &[]).await;
+    assert!(turn.rotation().await.unwrap().roots.is_empty(), "nothing to do but to renew");
+    let rotation = turn.rotation_at(Timestamp::now(), true).await.unwrap();
+    let [renewed] = &rotation.roots[..] else { panic!("one root") };
+    assert!(renewed.expires() > Timestamp::now());
+    assert_eq!(renewed.keys(Role::Targets), turn.newest.keys(Role::Targets));
+    bench.store.stage(&rotation.plan).await.unwrap();
+    bench.publish(vec![release("1.0.0")]).await.unwrap();
+    assert_eq!(poll(&bench, &mut device(&bench)).await, 2);
+}
+
+#[tokio::test]
+async fn a_root_that_somebody_else_put_into_the_store_is_refused() {
+    let bench = Bench::new().await;
+    bench.publish(vec![release("1.0.0")]).await.unwrap();
+    let thief = NewKeys::generate().unwrap();
+    let turn = Turn::new(&bench, &[Role::Targets]).await;
+    let forged = {
+        let mut root = turn.newest.root.clone();
+        root.version = NonZeroU64::new(2).unwrap();
+        let id = thief.root.public().key_id().unwrap();
+        root.keys.insert(id.clone(), thief.root.public());
+        root.roles.get_mut(&Role::Root.tough()).unwrap().keyids = vec![id];
+        metadata::seal(Role::Root, &root, &root, &[&thief.root]).await.unwrap()
+    };
+    for (bytes, part) in [
+        (forged, "does not follow the one before it"),
+        (bench.root.clone(), "does not follow the one before it"),
+        (b"{}".to_vec(), "does not follow the one before it"),
+    ] {
+        let path = "metadata/2.root.json".to_owned();
+        bench.store.upload(&Upload { path, bytes, existing: Existing::Replace }).await.unwrap();
+        let error = root::chain(&bench.store, &bench.root).await.unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+        assert_eq!(error.exit(), Exit::Trust);
+        assert!(error.help().unwrap().contains("metadata/2.root.json"));
+    }
+}
+
+#[tokio::test]
+async fn of_two_rotations_at_once_one_wins() {
+    let bench = Bench::new().await;
+    bench.publish(vec![release("1.0.0")]).await.unwrap();
+    let [one, other] = [Turn::new(&bench, &ONLINE).await, Turn::new(&bench, &[Role::Root]).await];
+    let (one, other) = (one.rotation().await.unwrap(), other.rotation().await.unwrap());
+    bench.store.stage(&one.plan).await.unwrap();
+    let error = bench.store.stage(&other.plan).await.unwrap_err();
+    assert!(matches!(error, StoreError::Lost(path) if path == "metadata/2.root.json"));
+    bench.store.promote(&one.plan).await.unwrap();
+    poll(&bench, &mut device(&bench)).await;
+}
