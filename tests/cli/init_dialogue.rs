@@ -1,6 +1,7 @@
 //! `init` on a terminal: a real pseudo-terminal, where people type and press Ctrl-C.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use rexpect::process::{Signal, WaitStatus};
 use rexpect::session::{PtySession, spawn_command};
@@ -26,7 +27,7 @@ struct Terminal<'a> {
 
 impl<'a> Terminal<'a> {
     fn open(project: &'a Project, arguments: &[&str]) -> Self {
-        let mut command = project.command(arguments.iter().copied());
+        let mut command = with_control_c(project.command(arguments.iter().copied()));
         command.env("NO_COLOR", "1");
         let before = project.everything();
         Self { project, session: spawn_command(command, Some(PATIENCE)).unwrap(), before }
@@ -77,6 +78,19 @@ impl<'a> Terminal<'a> {
         assert!(matches!(status, WaitStatus::Exited(_, found) if found == code), "{status:?}");
         assert_eq!(project.everything(), before);
     }
+}
+
+/// A shell that runs the tests in the background has them ignore Ctrl-C, and whatever they start
+/// does so, too, unless told otherwise.
+fn with_control_c(command: Command) -> Command {
+    if !cfg!(target_os = "linux") {
+        return command;
+    }
+    let mut wrapped = Command::new("env");
+    wrapped.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
+    wrapped.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    wrapped.current_dir(command.get_current_dir().unwrap());
+    wrapped
 }
 
 #[test]
