@@ -49,6 +49,33 @@ python3 "$here/otadata.py" "$folder/flash-2-updated.bin" 1
 python3 "$here/otadata.py" "$folder/flash-3-fell-back.bin" 1
 python3 "$here/otadata.py" "$folder/flash-4-healthy.bin" 0
 
+say "the flash of an emulated chip: bootloader, both slots, otadata"
+cat >"$folder/no-emulator" <<'END'
+#!/bin/sh
+# In an emulator's place: flash is laid out before it starts, and nothing happens to it.
+case "$*" in
+    --version) echo 'no emulator at all' ;;
+    '-M help') echo 'esp32c3 of no emulator' ;;
+    *) exec sleep 60 ;;
+esac
+END
+chmod +x "$folder/no-emulator"
+code=0
+(cd "$folder/thermostat" && "$tool" rehearse --emulator qemu --boot-only --deadline 1 -q \
+    --emulator-binary ../no-emulator) >/dev/null || code=$?
+[ $code -eq 1 ] || fail "an image that nobody executed exits $code, not 1"
+flash=$folder/thermostat/target/esp-ota/emulator/flash-boot.bin
+dd if="$flash" of="$folder/part.bin" bs=4096 count=8 status=none
+valid "$folder/part.bin"
+python3 -m esptool --chip esp32c3 image-info "$folder/part.bin" 2>&1 | grep "Flash size: 4MB" \
+    || fail "the bootloader of the emulated chip states another flash size"
+for sector in 16 336; do
+    dd if="$flash" of="$folder/part.bin" bs=4096 skip=$sector count=320 status=none
+    valid "$folder/part.bin"
+done
+python3 "$here/otadata.py" "$flash" 1
+rm -r "$folder/part.bin" "$folder/no-emulator" "$folder/thermostat/target/esp-ota/emulator"
+
 say "serve, for python-tuf and curl"
 XDG_CONFIG_HOME=$(mktemp -d)
 export XDG_CONFIG_HOME

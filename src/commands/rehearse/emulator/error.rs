@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::agent::image::ImageError;
+use crate::chip::Chip;
 use crate::error::{Exit, Explained, Location};
 
 /// A rehearsal on an emulated chip that the project is not ready for.
@@ -25,6 +26,14 @@ pub(super) enum EmulateError {
     /// The firmware cannot be built for an emulated chip.
     #[error("the firmware has no feature `emulator` in `{}`", .0.display())]
     NoFeature(PathBuf),
+    /// The feature is for another chip.
+    #[error("the feature `emulator` is for `{emulated}`, not for `{chip}`")]
+    NoEthernet {
+        /// The project's chip.
+        chip: Chip,
+        /// The chip that has it.
+        emulated: Chip,
+    },
     /// There is no firmware.
     #[error("there is no firmware: `{}` is missing", .0.display())]
     NoFirmware(PathBuf),
@@ -65,6 +74,7 @@ impl Explained for EmulateError {
         match self {
             Self::Image { .. } | Self::Halted | Self::NoAgent(_) => Exit::Rejected,
             Self::NoFeature(_)
+            | Self::NoEthernet { .. }
             | Self::NoFirmware(_)
             | Self::Manifest { .. }
             | Self::Workspace { .. }
@@ -79,6 +89,7 @@ impl Explained for EmulateError {
             Self::Halted => Some("name an image, or build one".into()),
             Self::NoAgent(_) => Some("try it on a board".into()),
             Self::NoFeature(_)
+            | Self::NoEthernet { .. }
             | Self::NoFirmware(_)
             | Self::Workspace { .. }
             | Self::Version(_) => Some(BOOT_ONLY.into()),
@@ -99,7 +110,10 @@ impl Explained for EmulateError {
             | Self::Version(file) => {
                 Some(Location { file: file.clone(), line: None, column: None })
             }
-            Self::Halted | Self::NoAgent(_) | Self::OtherVersion { .. } => None,
+            Self::Halted
+            | Self::NoAgent(_)
+            | Self::NoEthernet { .. }
+            | Self::OtherVersion { .. } => None,
         }
     }
 }

@@ -14,6 +14,7 @@ use semver::Version;
 use toml_edit::{DocumentMut, Item, value};
 
 use super::{EmulateError, FOLDER};
+use crate::chip::Chip;
 use crate::commands::build::{self, ROOT_FILE};
 use crate::commands::{Context, ContextError, ca, context, init};
 use crate::config::{self, Project};
@@ -31,8 +32,12 @@ const MOST_FILES: usize = 20_000;
 const ROOT: &str = "certs/bench-root.pem";
 /// What cargo is told: the template's feature for emulated chips, and no radio.
 const FEATURES: [&str; 3] = ["--no-default-features", "--features", "emulator"];
-/// Not copied: what is made anew, what the copy finds in the folders above it, and history.
-const LEFT_OUT: [&str; 3] = ["target", ".cargo", ".git"];
+/// The chip that the feature is for: Ethernet at its addresses.
+const EMULATED: Chip = Chip::Esp32c3;
+/// Not copied: what cargo has made.
+const MADE: &str = "target";
+/// Stands in every private key that is kept as text.
+const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
 
 /// The copy, and the project it is made from.
 #[derive(Debug)]
@@ -56,6 +61,10 @@ impl<'a> Workshop<'a> {
         })?;
         if let Some(key) = inherited(manifest.as_item(), "") {
             return Err(EmulateError::Workspace { file, key }.into());
+        }
+        let chip = project.chip.value;
+        if chip != EMULATED {
+            return Err(EmulateError::NoEthernet { chip, emulated: EMULATED }.into());
         }
         let has_feature = manifest
             .get("features")
@@ -141,9 +150,15 @@ impl<'a> Workshop<'a> {
     /// no more than it has to, and files that are gone go.
     fn copy(&self) -> Result<(), Failure> {
         let home = self.project.path(Path::new("."));
-        let files = files(&home)?;
+        let store = self.project.store.value.strip_prefix("dir:").map(Path::new);
+        let mut files = files(&home)?;
+        // What is published is no source, and images are large.
+        files.retain(|file| store.is_none_or(|store| !file.starts_with(store)));
         for file in &files {
-            self.write(file, &context::read(&home.join(file), LARGEST_FILE)?)?;
+            let bytes = context::read(&home.join(file), LARGEST_FILE)?;
+            if !bytes.windows(PRIVATE_KEY.len()).any(|window| window == PRIVATE_KEY) {
+                self.write(file, &bytes)?;
+            }
         }
         if self.folder.is_dir() {
             let kept = [ROOT, ROOT_FILE, config::FILE, "Cargo.lock"].map(PathBuf::from);
@@ -176,8 +191,9 @@ fn absolute(path: &Path) -> Result<PathBuf, ContextError> {
         .map_err(|source| ContextError::Input { file: path.to_owned(), source })
 }
 
-/// Every file below `folder` that belongs into a copy. Links to folders are not followed: they
-/// could lead round in circles.
+/// Every file below `folder` that belongs into a copy. Hidden ones do not: history, secrets in
+/// `.env`, and settings of cargo, which the copy finds in the folders above it. Links to folders
+/// are not followed: they could lead round in circles.
 fn files(folder: &Path) -> Result<BTreeSet<PathBuf>, ContextError> {
     let mut found = BTreeSet::new();
     let mut folders = vec![PathBuf::new()];
@@ -187,10 +203,13 @@ fn files(folder: &Path) -> Result<BTreeSet<PathBuf>, ContextError> {
         for entry in fs::read_dir(&place).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
-            if LEFT_OUT.iter().any(|left_out| name == *left_out) {
+            let path = next.join(&name);
+            // A module may be called like that, too.
+            let is_made = name == MADE
+                && (next == Path::new("") || entry.path().join("CACHEDIR.TAG").is_file());
+            if is_made || name.as_encoded_bytes().starts_with(b".") {
                 continue;
             }
-            let path = next.join(name);
             if entry.file_type().map_err(failed)?.is_dir() {
                 folders.push(path);
             } else if folder.join(&path).is_file() {
@@ -245,4 +264,79 @@ fn inherited(item: &Item, name: &str) -> Option<String> {
         Some(true) if key == "workspace" => Some(name.to_owned()),
         _ => inherited(item, key),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST: &str = "\
+[package]
+name = \"thermostat\" # the product
+version = \"1.2.3-rc.1\"
+
+[dependencies]
+inside = { path = \"inside\" }
+outside = { version = \"1\", path = \"../outside\" }
+
+[target.'cfg(all())'.dependencies]
+also = { path = \"../also\" }
+
+[[bin]]
+name = \"thermostat\"
+path = \"src/main.rs\"
+
+[patch.crates-io]
+patched = { path = \"../../patched\" }
+";
+
+    fn parsed(text: &str) -> DocumentMut {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_manifest_of_the_copy_differs_in_what_has_to_differ() {
+        let home = Path::new("/home/me/thermostat");
+        let changed = manifest(&parsed(MANIFEST), &Version::new(1, 2, 4), home).to_string();
+        let expected = MANIFEST
+            .replace("1.2.3-rc.1", "1.2.4")
+            .replace("\"../outside\"", "\"/home/me/thermostat/../outside\"")
+            .replace("\"../also\"", "\"/home/me/thermostat/../also\"")
+            .replace("\"../../patched\"", "\"/home/me/thermostat/../../patched\"");
+        assert_eq!(changed, format!("{expected}\n[workspace]\n"));
+        // A workspace of its own stays what it is.
+        let own = format!("{MANIFEST}\n[workspace]\nmembers = [\"inside\"]\n");
+        let changed = manifest(&parsed(&own), &Version::new(1, 2, 4), home).to_string();
+        assert!(changed.ends_with("\n[workspace]\nmembers = [\"inside\"]\n"), "{changed}");
+    }
+
+    #[test]
+    fn what_comes_from_a_workspace_is_found_wherever_it_stands() {
+        let inherits = |text: &str| inherited(parsed(text).as_item(), "");
+        assert_eq!(inherits(MANIFEST), None);
+        assert_eq!(inherits("[workspace]\nmembers = []\n"), None);
+        for (text, key) in [
+            ("[package]\nversion.workspace = true\n", "version"),
+            ("[dependencies]\nlog = { workspace = true }\n", "log"),
+            ("[target.x.dependencies.log]\nworkspace = true\n", "log"),
+            ("[lints]\nworkspace = true\n", "lints"),
+        ] {
+            assert_eq!(inherits(text).as_deref(), Some(key), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_and_what_is_hidden_is_no_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = ["target/debug/x", "lib/target/CACHEDIR.TAG", "lib/target/x"];
+        let hidden = [".git/HEAD", ".env", "src/.swp", ".cargo/config.toml"];
+        let sources = ["src/main.rs", "src/target/mod.rs"];
+        for file in made.into_iter().chain(hidden).chain(sources) {
+            let file = folder.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, b"").unwrap();
+        }
+        let found = files(folder.path()).unwrap();
+        assert_eq!(found, BTreeSet::from(sources.map(PathBuf::from)));
+    }
 }
