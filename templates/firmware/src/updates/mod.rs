@@ -142,7 +142,7 @@ fn device(
     };
     let mut agent = Agent::new(flash, store, layout, running, boot, facts);
     // Before the radio: this may find that the boot is a trial after all.
-    if let Err(error) = agent.look_back(&mut say) {
+    if let Err(error) = agent.look_back(&mut narrator()) {
         println!("updates: {error}");
     }
     println!("updates: this image is {}", agent.boot());
@@ -232,7 +232,7 @@ impl Device {
 
     /// Looks for a release, and restarts into it.
     async fn poll(&mut self, connections: &Connections, url: &Url, now: Option<u64>) {
-        match self.agent.poll(&mut connections.client(url), now, &mut say).await {
+        match self.agent.poll(&mut connections.client(url), now, &mut narrator()).await {
             Ok(Outcome::UpToDate) => println!("updates: up to date"),
             Ok(Outcome::Waiting) => println!("updates: a pause before the next try"),
             Ok(Outcome::Installed) => {
@@ -244,11 +244,17 @@ impl Device {
     }
 }
 
-/// A line for each event, but for a download one every 128 KB.
-fn say(event: Event) {
-    match event {
-        Event::Progress { received } if !received.is_multiple_of(PROGRESS_STEP) => {}
-        event => println!("updates: {event}"),
+/// Writes a line for each event, but for a download one every 128 KB.
+fn narrator() -> impl FnMut(Event) {
+    let mut next = PROGRESS_STEP;
+    move |event| {
+        if let Event::Progress { received } = event {
+            if received < next {
+                return;
+            }
+            next = received.saturating_add(PROGRESS_STEP);
+        }
+        println!("updates: {event}");
     }
 }
 
