@@ -85,6 +85,10 @@ pub fn open(started: Started) -> Updates {
     let fault = match found {
         Ok((partitions, boot)) => match device(flash, partitions, boot) {
             Ok((agent, settings)) => {
+                // Only a trial has a deadline. Whatever else runs must never be reset by it.
+                if !matches!(agent.boot(), Boot::Trial(_)) {
+                    watchdog.disarm();
+                }
                 let settings::Settings { wifi, url, poll_seconds, .. } = settings;
                 let poll = Duration::from_secs(poll_seconds.into());
                 let url = url.or_else(built_in_url);
@@ -156,9 +160,6 @@ fn device(
 #[embassy_executor::task]
 pub async fn run(updates: Updates, stack: Stack<'static>, self_test: fn() -> bool) {
     let Updates { wifi, device: Some(mut device) } = updates else { return };
-    if !matches!(device.agent.boot(), Boot::Trial(_)) {
-        device.watchdog.disarm();
-    }
     let connections = match tls::Client::new(roots::ROOTS) {
         Ok(tls) => Connections::new(stack, tls),
         // Without a way to the server no trial can end well: the watchdog ends it.
@@ -193,6 +194,8 @@ impl Device {
         self_test: fn() -> bool,
     ) -> Result<(), Error> {
         if self.agent.boot() == Boot::Settled {
+            // Also where the last try has confirmed, and could not write down all that follows.
+            self.watchdog.disarm();
             return Ok(());
         }
         // Just after the start an address is on its way, and nothing is to be noted yet.
