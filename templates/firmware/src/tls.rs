@@ -20,6 +20,9 @@ use crate::platform::HardwareRng;
 
 /// The chain leads to no pinned root, or names another host (`mbedtls/x509.h`).
 const VERIFY_FAILED: i32 = -0x2700;
+/// Reasons of that kind: a certificate that has ended, or not begun (`mbedtls/x509.h`).
+const EXPIRED: u32 = 0x01;
+const FUTURE: u32 = 0x0200;
 /// The server has no certificate, or one that is not for servers (`mbedtls/ssl.h`).
 const BAD_CERTIFICATE: i32 = -0x7a00;
 
@@ -92,9 +95,24 @@ impl Client {
         });
         let mut session = Session::new(self.tls, stream, &config).map_err(judge)?;
         session.set_server_name(host).map_err(judge)?;
-        session.connect().await.map_err(judge)?;
-        Ok(session)
+        match session.connect().await {
+            Ok(()) => Ok(session),
+            // SNTP proves nothing, so a date alone is no proof against the server, or this image.
+            Err(SessionError::MbedTls(error))
+                if error.code() == VERIFY_FAILED
+                    && is_of_dates(session.tls_verification_details()) =>
+            {
+                println!("tls: a certificate is out of its dates by this device's clock");
+                Err(TransportError::Unreachable)
+            }
+            Err(error) => Err(judge(error)),
+        }
     }
+}
+
+/// Whether the dates are all that is wrong with a chain.
+fn is_of_dates(flags: u32) -> bool {
+    flags != 0 && flags & !(EXPIRED | FUTURE) == 0
 }
 
 fn judge(error: SessionError) -> TransportError {

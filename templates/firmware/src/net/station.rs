@@ -1,7 +1,7 @@
 //! Wi-Fi as a station: joins the network that the device was given, and joins it again.
 
 use embassy_executor::Spawner;
-use embassy_time::{Duration, Timer};
+use embassy_time::{Duration, Timer, with_timeout};
 use esp_hal::peripherals::WIFI;
 use esp_println::println;
 use esp_radio::wifi::sta::StationConfig;
@@ -13,6 +13,10 @@ use crate::ota::settings::Wifi;
 
 /// Between two tries to join.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Longest wait for the network to say whether this device may join.
+const LONGEST_JOIN: Duration = Duration::from_secs(60);
+/// How often somebody looks whether the network is still there.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// Joins `network` and stays in it. Without one this says so, and the device waits: its settings in
 /// NVS are written over the cable, as README.md has it.
@@ -44,15 +48,16 @@ fn controller(radio: WIFI<'static>, network: &Wifi) -> Result<WifiController<'st
 #[embassy_executor::task]
 async fn stay(mut controller: WifiController<'static>) -> ! {
     loop {
-        match controller.connect_async().await {
-            Ok(_) => {
-                println!("wifi: connected");
-                // However that ends, the network is gone.
-                let _ = controller.wait_for_disconnect_async().await;
-                println!("wifi: disconnected");
-            }
-            Err(error) => println!("wifi: {error:?}"),
+        // esp-radio drops events when nobody fetches them in time, while flash is erased for one. So
+        // every wait for an event has an end. The next begins with a look at the state itself, and
+        // is over at once where there is no network.
+        match with_timeout(LONGEST_JOIN, controller.connect_async()).await {
+            Ok(Ok(_)) => println!("wifi: connected"),
+            Ok(Err(error)) => println!("wifi: {error:?}"),
+            Err(_) => println!("wifi: no word from the network"),
         }
+        while with_timeout(LOOK, controller.wait_for_disconnect_async()).await.is_err() {}
+        println!("wifi: not connected");
         Timer::after(PAUSE).await;
     }
 }

@@ -24,9 +24,7 @@ impl MbedtlsTimer for Clock {
 
 impl MbedtlsWallClock for Clock {
     fn instant(&self) -> Option<tm> {
-        let start = Some(START.load(Ordering::Relaxed)).filter(|start| *start > 0)?;
-        let now = i64::from(start).checked_add(i64::try_from(Instant::now().as_secs()).ok()?)?;
-        let now = OffsetDateTime::from_unix_timestamp(now).ok()?;
+        let now = OffsetDateTime::from_unix_timestamp(i64::try_from(now()?).ok()?).ok()?;
         Some(tm {
             tm_sec: now.second().into(),
             tm_min: now.minute().into(),
@@ -49,6 +47,12 @@ pub fn install() {
         hook_timer(Some(&CLOCK));
         hook_wall_clock(Some(&CLOCK));
     }
+}
+
+/// What time it is, in Unix seconds, once somebody has said so.
+pub fn now() -> Option<u64> {
+    let start = Some(START.load(Ordering::Relaxed)).filter(|start| *start > 0)?;
+    u64::from(start).checked_add(Instant::now().as_secs())
 }
 
 /// Says what time it is now, in Unix seconds.

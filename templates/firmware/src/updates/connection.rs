@@ -79,12 +79,15 @@ impl Connections {
     pub async fn network_time(&self) -> Option<u64> {
         let said = super::sntp::now(self.stack).await;
         // Nobody has to believe in a time before this image was built.
-        let Some(now) = said.filter(|now| *now >= crate::platform::BUILD_TIME) else {
+        if let Some(now) = said.filter(|now| *now >= crate::platform::BUILD_TIME) {
+            crate::platform::wall_clock::set(now);
+        }
+        // The clock goes on from an earlier answer.
+        let now = crate::platform::wall_clock::now();
+        if now.is_none() {
             println!("sntp: no time, and without one no certificate is valid");
-            return None;
-        };
-        crate::platform::wall_clock::set(now);
-        Some(now)
+        }
+        now
     }
 
     /// Nobody asks SNTP: the server's `Date` header says the same, and TLS vouches for it.

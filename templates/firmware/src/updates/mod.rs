@@ -19,6 +19,7 @@ use crate::ota::history::Network;
 use crate::ota::nvs_store::NvsStore;
 use crate::ota::ports::TransportError;
 use crate::ota::release::Identity;
+use crate::ota::reset::ResetReason;
 use crate::ota::settings::{self, Wifi};
 use crate::ota::trial::{self, Boot};
 use crate::ota::tuf::Caps;
@@ -31,6 +32,8 @@ use connection::Connections;
 const TRIAL_PAUSE: Duration = Duration::from_secs(10);
 /// How long an address may take to come before it counts as missing.
 const NETWORK_WAIT: Duration = Duration::from_secs(15);
+/// Looks at the table and at `otadata` before they count as unreadable.
+const LOOKS: u32 = 3;
 /// How long a message needs to get out of the serial port.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Bytes of a download between two lines about it.
@@ -64,7 +67,13 @@ pub fn start(flash: FLASH<'static>, timer: RTC_TIMER<'static>) -> Started {
     // Before the first look at flash, which could hang, too.
     let watchdog = Watchdog::armed(timer);
     let flash: &'static Flash = SHARED.init(Flash::new(flash));
-    Started { flash, watchdog, found: find(flash) }
+    let mut found = find(flash);
+    for _ in 1..LOOKS {
+        if found.is_err() {
+            found = find(flash);
+        }
+    }
+    Started { flash, watchdog, found }
 }
 
 fn find(mut flash: &Flash) -> Result<(Partitions, Boot), Fault> {
@@ -78,8 +87,8 @@ fn find(mut flash: &Flash) -> Result<(Partitions, Boot), Fault> {
 
 /// Opens the agent's memory and reads the settings of this device. Needs a heap.
 ///
-/// Where that cannot be done, an image on trial restarts into the previous one. Any other has
-/// nothing to fall back to: your firmware runs on, and cannot update itself.
+/// Where that cannot be done, an image on trial restarts into the previous one. Any other starts once
+/// more, and then runs on without updates and without what `nvs` says of the network.
 pub fn open(started: Started) -> Updates {
     let Started { flash, mut watchdog, found } = started;
     let fault = match found {
@@ -99,6 +108,11 @@ pub fn open(started: Started) -> Updates {
         },
         Err(fault) => fault,
     };
+    // Perhaps another start helps, once: a bootloader with rollback then leaves an image that nobody
+    // could put on trial.
+    if !matches!(fault, Fault::Encrypted) && platform::reset_reason() != ResetReason::Software {
+        platform::stop(&fault);
+    }
     println!("updates: {fault}: none until that is mended");
     watchdog.disarm();
     Updates { wifi: None, device: None }
@@ -172,12 +186,22 @@ pub async fn run(updates: Updates, stack: Stack<'static>, self_test: fn() -> boo
         println!("updates: network `{}`", wifi.ssid());
     }
     println!("updates: channel {} of {url}", device.agent.channel());
-    while let Err(error) = device.judge(&connections, &url, self_test).await {
-        println!("updates: not confirmed yet: {error}");
-        Timer::after(TRIAL_PAUSE).await;
+    while matches!(device.agent.boot(), Boot::Trial(_)) {
+        if let Err(error) = device.judge(&connections, &url, self_test).await {
+            println!("updates: not confirmed yet: {error}");
+            Timer::after(TRIAL_PAUSE).await;
+        }
     }
+    // Also where the image was confirmed, and not all of that could be written down.
+    device.watchdog.disarm();
     loop {
         connections.wait_for_network().await;
+        // A last resort settles when it can. Until then it looks for a release like any other.
+        if device.agent.boot() == Boot::LastResort
+            && let Err(error) = device.judge(&connections, &url, self_test).await
+        {
+            println!("updates: not settled yet: {error}");
+        }
         let now = connections.network_time().await;
         device.report(&connections).await;
         device.poll(&connections, &url, now).await;
@@ -186,39 +210,37 @@ pub async fn run(updates: Updates, stack: Stack<'static>, self_test: fn() -> boo
 }
 
 impl Device {
-    /// One try to confirm this image, if that is still to be done.
+    /// One try to confirm this image.
     async fn judge(
         &mut self,
         connections: &Connections,
         url: &Url,
         self_test: fn() -> bool,
     ) -> Result<(), Error> {
-        if self.agent.boot() == Boot::Settled {
-            // Also where the last try has confirmed, and could not write down all that follows.
-            self.watchdog.disarm();
-            return Ok(());
-        }
         // Just after the start an address is on its way, and nothing is to be noted yet.
         if with_timeout(NETWORK_WAIT, connections.wait_for_network()).await.is_err() {
             self.agent.note_network(Network::Away)?;
             return Err(Error::Metadata(TransportError::Unreachable.into()));
         }
-        connections.network_time().await;
+        let now = connections.network_time().await;
+        // Without a time no certificate is valid, and the image is not to blame for that.
+        if cfg!(feature = "tls-clock") && now.is_none() {
+            self.agent.note_network(Network::Away)?;
+            return Err(Error::Metadata(TransportError::Unreachable.into()));
+        }
         self.agent.reach(&mut connections.client(url)).await?;
         if self_test() {
             self.agent.confirm()?;
             println!("updates: confirmed");
-            self.watchdog.disarm();
             return Ok(());
         }
-        self.agent.reject()?;
-        match self.agent.boot() {
-            Boot::Trial(_) => platform::restart("the self-test failed on trial"),
-            Boot::Settled | Boot::LastResort => {
-                println!("updates: the self-test failed, and there is nothing to fall back to");
-                Ok(())
-            }
+        let noted = self.agent.reject();
+        if matches!(self.agent.boot(), Boot::Trial(_)) {
+            // Whether or not that could be written down: an image that said no is not asked again.
+            platform::restart("the self-test failed on trial");
         }
+        println!("updates: the self-test failed, and there is nothing to fall back to");
+        noted
     }
 
     /// Posts what waits to be told, where somebody wants to hear it.
@@ -261,7 +283,7 @@ fn narrator() -> impl FnMut(Event) {
     }
 }
 
-/// Up to a tenth more or less, so that a fleet that lost power at once does not poll at once.
+/// Up to a tenth more or less, so that devices that started together do not go on polling together.
 fn spread(period: Duration) -> Duration {
     let tenth = period.as_millis() / 10;
     let random = u64::from(Rng::new().random()) % (2 * tenth + 1);

@@ -15,8 +15,9 @@ use sntpc_net_embassy::UdpSocketWrapper;
 /// Anycast for everybody. Vendors of devices can have a name of their own there.
 const SERVER: &str = "pool.ntp.org";
 const PORT: u16 = 123;
-/// Longest wait for an answer.
+/// Longest wait for an answer to one question, and how often it is asked: datagrams get lost.
 const TIMEOUT: Duration = Duration::from_secs(5);
+const TRIES: usize = 3;
 
 /// Time since the chip started, which is enough to tell an answer's age.
 #[derive(Clone, Copy)]
@@ -36,9 +37,14 @@ impl NtpTimestampGenerator for SinceStart {
     }
 }
 
-/// Unix seconds, from the first server that answers.
+/// Unix seconds. Each try looks the server up anew: the name stands for many.
 pub async fn now(stack: Stack<'static>) -> Option<u64> {
-    with_timeout(TIMEOUT, ask(stack)).await.ok().flatten()
+    for _ in 0..TRIES {
+        if let Ok(Some(now)) = with_timeout(TIMEOUT, ask(stack)).await {
+            return Some(now);
+        }
+    }
+    None
 }
 
 async fn ask(stack: Stack<'static>) -> Option<u64> {
