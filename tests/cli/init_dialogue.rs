@@ -260,6 +260,16 @@ fn existing() -> Project {
 const QUESTION: &str = "new: src/ota/: the update agent, [N] files\nnew: src/platform/: 8 files\nnew: src/updates/: 3 files\nChange and add these files? [y/N] ";
 
 #[test]
+fn nothing_is_asked_where_no_answer_would_help() {
+    let project = existing().edit("Cargo.toml", "version = \"1.2\"", "version = \"1.1\"");
+    Terminal::open(&project, &["init"]).gives_up(
+        1,
+        "error: `./Cargo.toml` does not fit the update agent's modules: `esp-hal` is `1.1` and has to \
+         be `1.2`\n  help: change it to that, then run this again\n",
+    );
+}
+
+#[test]
 fn a_difference_is_shown_and_nothing_is_changed_without_a_yes() {
     let question = QUESTION.replace("[N]", &cargo_esp_ota::agent::sources().count().to_string());
     let project = existing();

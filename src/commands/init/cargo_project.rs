@@ -89,6 +89,11 @@ impl CargoProject {
         at(self.document.as_item(), &MARK_PATH)?.get("generated-by")?.as_str()
     }
 
+    /// Whether it could have the update agent, and does not.
+    pub(super) fn lacks_device_side(&self) -> bool {
+        self.base == Base::EspHal && self.generated_by().is_none()
+    }
+
     /// A dependency by its name in the source, with what the workspace says of it.
     pub(super) fn dependency(&self, name: &str) -> Option<Dependency> {
         let item = dependency_tables(&self.document).find_map(|table| table.get(name))?;

@@ -33,10 +33,7 @@ pub(super) fn complete(
     project: &CargoProject,
     template: &DocumentMut,
 ) -> Result<String, InitError> {
-    let clashes = clashes(project, template);
-    if !clashes.is_empty() {
-        return Err(InitError::Clashes { file: project.file.clone(), clashes });
-    }
+    refuse_clashes(project, template)?;
     let mut document = project.document.clone();
     let mut missing = Vec::new();
     for (name, ours) in needed(template) {
@@ -49,6 +46,17 @@ pub(super) fn complete(
     add_cargo_features(&mut document, template);
     add_mark(&mut document, template);
     Ok(document.to_string())
+}
+
+/// Refuses a project whose versions do not go with those of the modules.
+pub(super) fn refuse_clashes(
+    project: &CargoProject,
+    template: &DocumentMut,
+) -> Result<(), InitError> {
+    match clashes(project, template) {
+        clashes if clashes.is_empty() => Ok(()),
+        clashes => Err(InitError::Clashes { file: project.file.clone(), clashes }),
+    }
 }
 
 /// The dependencies that the modules use.

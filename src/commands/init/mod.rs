@@ -69,6 +69,10 @@ impl Init {
     /// Makes keys and writes the project. Whatever can be refused is refused before that.
     pub fn run(self, context: &Context) -> Result<Exit, Failure> {
         let cargo = CargoProject::find(&self.dir)?;
+        // Before anything is asked: no answer would help.
+        for cargo in cargo.iter().filter(|cargo| cargo.lacks_device_side()) {
+            manifest_edit::refuse_clashes(cargo, &template::unfilled_manifest()?)?;
+        }
         let known = self.known_project(cargo.as_ref())?;
         let dialogue = context.output.dialogue().filter(|_| !self.yes);
         let plan = match (&cargo, &known) {

@@ -204,8 +204,15 @@ pub(super) fn module_names() -> BTreeSet<&'static str> {
 
 /// The manifest of a new project, for what others need of it.
 pub(super) fn manifest(values: &Values<'_>) -> Result<DocumentMut, InitError> {
-    let files = rendered(&[MANIFEST], values)?;
-    let text: String = files.into_iter().map(|(_, text)| text).collect();
+    parsed(rendered(&[MANIFEST], values)?.into_iter().map(|(_, text)| text).collect())
+}
+
+/// The same with its holes, for what does not depend on chip and product.
+pub(super) fn unfilled_manifest() -> Result<DocumentMut, InitError> {
+    parsed(MANIFEST.iter().map(|file| file.text).collect())
+}
+
+fn parsed(text: String) -> Result<DocumentMut, InitError> {
     text.parse().map_err(|error: toml_edit::TomlError| InitError::Template {
         file: "Cargo.toml.in",
         source: TemplateError::Manifest(error.to_string()),
