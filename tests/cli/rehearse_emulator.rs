@@ -293,6 +293,26 @@ fn after_ctrl_c_nothing_runs_on() {
 }
 
 #[test]
+fn a_chip_without_emulated_ethernet_can_only_be_booted() {
+    let project = with_program(Project::made(), "esp-emu", "echo 'esp-emu 0.30.0'");
+    project
+        .run(["rehearse", "--emulator", "esp-emu", "--chip", "esp32c6"])
+        .exits(3)
+        .stdout("")
+        .stderr(
+            "error: the feature `emulator` is for `esp32c3`, not for `esp32c6`\n  \
+             help: pass `--boot-only` to boot the image without a whole update\n",
+        )
+        .wrote_nothing();
+    let mute = with_program(Project::made(), "esp-emu", ":");
+    mute.run(["rehearse", "--emulator", "esp-emu"]).exits(3).stdout("").stderr_is(|text| {
+        text.starts_with(
+            "error: `[ROOT]/bin/esp-emu` does not answer like esp-emu: `--version` says nothing\n",
+        )
+    });
+}
+
+#[test]
 fn what_belongs_to_the_emulator_needs_it() {
     for arguments in [
         &["rehearse", "a.bin"][..],
