@@ -53,6 +53,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "device",
             "error",
             "flash_size",
+            "image",
             "partition",
             "release",
             "server",

@@ -1,13 +1,13 @@
 //! A whole flash chip before its first power-on, laid out in memory.
 
 use super::EmulatorError;
-use super::bootloader::bootloader;
 use super::settings::{self, Settings};
 use crate::agent::layout::Region;
 use crate::agent::otadata::{Entry, Label, SECTOR, State};
 use crate::chip::Chip;
 use crate::device;
 use crate::flash_size::FlashSize;
+use crate::image::bootloader;
 use crate::partition::{self, Kind, Table};
 use crate::virtual_device::bootloader::{BootTable, Target};
 
@@ -40,7 +40,8 @@ impl FlashImage {
         };
         let first = chip.bootloader_offset();
         let room = Region { start: first, len: TABLE_OFFSET.saturating_sub(first) };
-        flash.put(room, ("the bootloader", "bootloader"), &bootloader(chip, size)?)?;
+        let loader = bootloader(chip, size).map_err(|_| EmulatorError::Bootloader(chip))?;
+        flash.put(room, ("the bootloader", "bootloader"), &loader)?;
         let table = partition::encode(table).map_err(|_| EmulatorError::Table)?;
         let room = Region { start: TABLE_OFFSET, len: SECTOR };
         flash.put(room, ("the partition table", "partition table"), &table)?;

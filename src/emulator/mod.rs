@@ -10,7 +10,6 @@
 
 pub mod bench;
 pub mod boot;
-mod bootloader;
 pub mod error;
 pub mod fault;
 mod find;

@@ -94,19 +94,23 @@ impl Explained for BuildError {
     }
 }
 
-/// Makes the app image that goes into a slot and into a release.
-pub fn from_elf(elf: &[u8], chip: Chip, flash: FlashSize) -> Result<Vec<u8>, BuildError> {
+/// Chip and flash in espflash's words.
+pub(super) fn flash_data(
+    chip: Chip,
+    flash: FlashSize,
+) -> Result<(target::Chip, FlashData), BuildError> {
     let espflash_chip: target::Chip =
         chip.name().parse().map_err(|_| BuildError::Unsupported(chip.to_string()))?;
-    check_elf(elf, chip, espflash_chip)?;
     let size = flash.to_string().parse().map_err(|_| BuildError::Unsupported(flash.to_string()))?;
-    let data = FlashData::new(
-        FlashSettings::new(None, Some(size), None),
-        0,
-        None,
-        espflash_chip,
-        espflash_chip.default_xtal_frequency(),
-    );
+    let settings = FlashSettings::new(None, Some(size), None);
+    let crystal = espflash_chip.default_xtal_frequency();
+    Ok((espflash_chip, FlashData::new(settings, 0, None, espflash_chip, crystal)))
+}
+
+/// Makes the app image that goes into a slot and into a release.
+pub fn from_elf(elf: &[u8], chip: Chip, flash: FlashSize) -> Result<Vec<u8>, BuildError> {
+    let (espflash_chip, data) = flash_data(chip, flash)?;
+    check_elf(elf, chip, espflash_chip)?;
     // Without a table of ours espflash takes one app partition over the whole chip: whether the
     // image fits the slots is decided elsewhere, for all of them and with their names.
     let format =

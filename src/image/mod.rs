@@ -1,6 +1,7 @@
 //! App images on the host: made from an ELF file by espflash, read by the agent's own verifier, and
 //! weighed; and what a file is that may be none.
 
+mod bootloader;
 mod build;
 pub mod inspect;
 mod memory;
@@ -8,6 +9,7 @@ pub mod parts;
 mod read;
 mod sizes;
 
+pub use bootloader::bootloader;
 pub use build::{BuildError, from_elf};
 pub use memory::Place;
 pub use read::{Bytes, read};

@@ -1,10 +1,8 @@
 //! The second-stage bootloader that espflash flashes: the one that most devices have.
 
-use espflash::flasher::{FlashData, FlashSettings};
 use espflash::image_format::idf::IdfBootloaderFormat;
-use espflash::target;
 
-use super::EmulatorError;
+use super::build::{BuildError, flash_data};
 use crate::chip::Chip;
 use crate::flash_size::FlashSize;
 
@@ -26,21 +24,17 @@ const NO_PROGRAM: [u8; 52] = {
 
 /// The bootloader for a chip, with the flash size in its header and its hash made good. It goes to
 /// [`Chip::bootloader_offset`].
-pub(super) fn bootloader(chip: Chip, flash: FlashSize) -> Result<Vec<u8>, EmulatorError> {
-    let none = || EmulatorError::Bootloader(chip);
-    let espflash_chip: target::Chip = chip.name().parse().map_err(|_| none())?;
-    let size = flash.to_string().parse().map_err(|_| none())?;
-    let data = FlashData::new(
-        FlashSettings::new(None, Some(size), None),
-        0,
-        None,
-        espflash_chip,
-        espflash_chip.default_xtal_frequency(),
-    );
-    let format =
-        IdfBootloaderFormat::new(&NO_PROGRAM, &data, None, None, None, None).map_err(|_| none())?;
+///
+/// # Errors
+///
+/// Where espflash has none for this chip and size.
+pub fn bootloader(chip: Chip, flash: FlashSize) -> Result<Vec<u8>, BuildError> {
+    let (_, data) = flash_data(chip, flash)?;
+    let format = IdfBootloaderFormat::new(&NO_PROGRAM, &data, None, None, None, None)
+        .map_err(BuildError::Espflash)?;
     let segment = format.flash_segments().find(|it| it.addr == chip.bootloader_offset());
-    segment.map(|segment| segment.data().to_vec()).ok_or_else(none)
+    let segment = segment.ok_or_else(|| BuildError::Unsupported(chip.to_string()))?;
+    Ok(segment.data().to_vec())
 }
 
 #[cfg(test)]
