@@ -11,17 +11,17 @@ use super::rehearse::{goal, stage};
 use super::{Context, ca, context, inspect, project_agent};
 use crate::agent;
 use crate::agent::image::ImageInfo;
-use crate::agent::tuf;
 use crate::chip::Chip;
 use crate::config::{Overrides, Project};
 use crate::error::{Exit, Explained, Failure, Location};
 use crate::image::inspect::{MOST_BYTES, Unfit, app_image};
 use crate::output::{Paint, Report, Tone};
-use crate::release::custom::{Caps, Custom, Rollout, VersionSource, WHOLE_FLEET};
+use crate::release::custom::{Custom, Rollout, VersionSource, WHOLE_FLEET};
 use crate::release::keys::{KeyFolder, Supplied};
 use crate::release::repository::{Expiry, NewRelease, RepositoryError, State, Terms, View};
 use crate::release::store::Store;
 use crate::trust::PinnedRoot;
+use crate::virtual_device::caps;
 use crate::virtual_device::rehearsal::{
     Outcome, Place, RehearsalError, Source, Start, aim, rehearse,
 };
@@ -263,8 +263,6 @@ fn custom(
             return Err(PublishError::Version { stated, given });
         }
     };
-    let caps = tuf::Caps::default();
-    let cap = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
     Ok(Custom {
         product: project.product.value.to_string(),
         channels: vec![project.channel.value.to_string()],
@@ -276,12 +274,7 @@ fn custom(
         rollout: Rollout { percent: WHOLE_FLEET, seed: version.to_owned() },
         roots: roots.iter().map(PinnedRoot::fingerprint_hex).collect(),
         agent: offered.agent.clone(),
-        caps: Caps {
-            root: cap(caps.root),
-            timestamp: cap(caps.timestamp),
-            snapshot: cap(caps.snapshot),
-            targets: cap(caps.targets),
-        },
+        caps: caps::of_own_agent(),
     })
 }
 

@@ -8,15 +8,15 @@ use jiff::Timestamp;
 
 use super::EmulatorError;
 use super::kind::Emulator;
-use crate::agent::tuf;
 use crate::chip::Chip;
-use crate::release::custom::{Caps, Custom, Rollout, VersionSource, WHOLE_FLEET};
+use crate::release::custom::{Custom, Rollout, VersionSource, WHOLE_FLEET};
 use crate::release::keys::NewKeys;
 use crate::release::repository::{Expiry, NewRelease, State, Terms, View};
 use crate::release::root::{ROOT_DAYS, new_root};
 use crate::release::store::Store;
 use crate::server::{Config, LOOPBACK, Limits, Log, Server};
 use crate::trust::{BenchRoot, IpOrDns, Leaf, PinnedRoot};
+use crate::virtual_device::caps;
 
 /// Throw-away trust, and the repository and the server that are under it.
 #[derive(Debug)]
@@ -85,8 +85,6 @@ impl Bench {
     }
 
     fn custom(&self, offer: &Offer<'_>) -> Custom {
-        let caps = tuf::Caps::default();
-        let cap = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Custom {
             product: offer.product.to_owned(),
             channels: vec![offer.channel.to_owned()],
@@ -98,12 +96,7 @@ impl Bench {
             rollout: Rollout { percent: WHOLE_FLEET, seed: offer.version.to_owned() },
             roots: vec![self.root.fingerprint_hex()],
             agent: None,
-            caps: Caps {
-                root: cap(caps.root),
-                timestamp: cap(caps.timestamp),
-                snapshot: cap(caps.snapshot),
-                targets: cap(caps.targets),
-            },
+            caps: caps::of_own_agent(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A device made of files and memory: NOR flash, ESP-IDF's bootloader choice and the real agent.
 
 pub mod bootloader;
+pub mod caps;
 pub mod device;
 pub mod faults;
 pub mod flash;

@@ -236,14 +236,18 @@ mod tests {
         asked: Arc<Mutex<Vec<String>>>,
     }
 
-    async fn host((chain, key): Identity, answer: &'static str, clean: bool) -> Host {
+    fn acceptor((chain, key): Identity) -> TlsAcceptor {
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    async fn host(identity: Identity, answer: &'static str, clean: bool) -> Host {
+        let acceptor = acceptor(identity);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -460,14 +464,8 @@ mod tests {
     }
 
     /// Answers a number of requests on each connection, and keeps what it was asked on each.
-    async fn patient_host((chain, key): Identity, requests: usize) -> Host {
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+    async fn patient_host(identity: Identity, requests: usize) -> Host {
+        let acceptor = acceptor(identity);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -570,18 +568,12 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_sends_a_byte_now_and_then_is_too_slow_in_the_end() {
         let root = authority("root", (2020, 2040));
-        let (chain, key) = identity(&root, (2027, 2028));
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
+        let acceptor = acceptor(identity(&root, (2027, 2028)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
-            let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
             let head = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
             stream.write_all(head.as_bytes()).await.unwrap();
             // Never silent for long, and never done: until the client has enough of it.

@@ -13,9 +13,8 @@ use super::network::{File, Files};
 use super::relabel::relabel;
 use crate::agent::image;
 use crate::agent::layout::Region;
-use crate::agent::tuf;
 use crate::chip::Chip;
-use crate::release::custom::{Caps, Custom, Rollout, VersionSource, WHOLE_FLEET};
+use crate::release::custom::{Custom, Rollout, VersionSource, WHOLE_FLEET};
 use crate::release::keys::{NewKeys, PublishKeys, SigningKey};
 use crate::release::plan::LIVE_TIMESTAMP;
 use crate::release::repository::{Expiry, NewRelease, State, Terms, View};
@@ -23,6 +22,7 @@ use crate::release::root::new_root;
 use crate::release::store::Store;
 use crate::virtual_device::Firmware;
 use crate::virtual_device::bootloader::BootTable;
+use crate::virtual_device::caps;
 use crate::virtual_device::flash::VirtualFlash;
 
 /// Versions of derived images: below all that people publish.
@@ -240,8 +240,6 @@ fn now() -> Timestamp {
 }
 
 fn custom(project: &Project, version: &str) -> Custom {
-    let caps = tuf::Caps::default();
-    let cap = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
     Custom {
         product: project.product.clone(),
         channels: vec![project.channel.clone()],
@@ -253,11 +251,6 @@ fn custom(project: &Project, version: &str) -> Custom {
         rollout: Rollout { percent: WHOLE_FLEET, seed: version.to_owned() },
         roots: Vec::new(),
         agent: None,
-        caps: Caps {
-            root: cap(caps.root),
-            timestamp: cap(caps.timestamp),
-            snapshot: cap(caps.snapshot),
-            targets: cap(caps.targets),
-        },
+        caps: caps::of_own_agent(),
     }
 }
