@@ -43,7 +43,9 @@ fn the_pinned_roots_are_listed_with_the_days_they_have_left() {
         .exits(0)
         .json(|report: CaList| {
             let second = &report.roots[1];
-            assert_eq!((second.file.as_str(), second.days_left), ("certs/second.pem", 3650));
+            assert_eq!(second.file, "certs/second.pem");
+            // Made for 3650 days, and a second may have gone by since.
+            assert!(matches!(second.days_left, 3649 | 3650), "{}", second.days_left);
             assert_eq!((second.key.as_deref(), &second.refused), (Some("ECDSA P-256"), &None));
             assert!(second.not_after.ends_with('Z'));
         })

@@ -17,7 +17,7 @@ fn an_empty_folder_becomes_a_project_that_passes_its_own_check() {
              certs/root.pem\n  Cargo.toml\n  README.md\n  .cargo/config.toml\n  .gitignore\n  \
              .rustfmt.toml\n  build.rs\n  src/main.rs\n  src/heap.rs\n  rust-toolchain.toml\n  \
              src/tls.rs\n  trust/root.json\n  src/net/: 2 files\n  \
-             src/ota/: the update agent, {} files\n  src/platform/: 8 files\n  \
+             src/ota/: the update agent, {} files\n  src/platform/: 9 files\n  \
              src/updates/: 3 files\n\
              signing keys in [ROOT]/configuration/esp-ota/keys/thermostat: keep a copy\n\
              next:\n  cd thermostat\n  cargo esp-ota build\n  cargo esp-ota publish\n",

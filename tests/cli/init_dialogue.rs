@@ -257,7 +257,7 @@ fn existing() -> Project {
     Project::new().file("Cargo.toml", manifest).file("src/main.rs", "#![no_std]\n")
 }
 
-const QUESTION: &str = "new: src/ota/: the update agent, [N] files\nnew: src/platform/: 7 files\nnew: src/updates/: 3 files\nChange and add these files? [y/N] ";
+const QUESTION: &str = "new: src/ota/: the update agent, [N] files\nnew: src/platform/: 8 files\nnew: src/updates/: 3 files\nChange and add these files? [y/N] ";
 
 #[test]
 fn a_difference_is_shown_and_nothing_is_changed_without_a_yes() {

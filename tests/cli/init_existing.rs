@@ -84,7 +84,7 @@ fn an_esp_hal_project_gets_the_agent_and_keeps_what_it_has() {
         .stdout(&format!(
             "project smart-kettle for esp32c6 in `.`\n  \
              esp-ota.toml\n  src/ota_config.rs\n  partitions.csv\n  src/roots.rs\n  \
-             src/tls.rs\n  src/ota/: the update agent, {} files\n  src/platform/: 7 files\n  \
+             src/tls.rs\n  src/ota/: the update agent, {} files\n  src/platform/: 8 files\n  \
              src/updates/: 3 files\n  Cargo.toml: changed\n\
              put into `src/lib.rs`:\n  \
              // the agent and its modules allocate\n  \

@@ -63,7 +63,7 @@ mod tests {
     use super::super::messages::tests::artifact;
     use super::*;
 
-    const ID: &str = "registry+https://github.com/rust-lang/crates.io-index#mbedtls-rs-sys@0.3.1";
+    const ID: &str = "registry+https://registry.example/index#mbedtls-rs-sys@0.3.1";
 
     #[test]
     fn the_features_of_what_was_compiled_decide() {

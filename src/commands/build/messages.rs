@@ -126,15 +126,12 @@ pub(super) mod tests {
     #[test]
     fn package_ids_of_all_kinds_have_a_name() {
         for (id, name) in [
-            (
-                "registry+https://github.com/rust-lang/crates.io-index#mbedtls-rs-sys@0.3.1",
-                "mbedtls-rs-sys",
-            ),
+            ("registry+https://registry.example/index#mbedtls-rs-sys@0.3.1", "mbedtls-rs-sys"),
             ("path+file:///work/thermostat#0.1.0", "thermostat"),
             ("path+file:///work/fw#thermostat@0.1.0", "thermostat"),
             ("git+https://github.com/a/b?rev=1#0.1.0", "b"),
             ("git+https://github.com/a/b?rev=1#c@0.1.0", "c"),
-            ("serde 1.0.0 (registry+https://github.com/rust-lang/crates.io-index)", "serde"),
+            ("serde 1.0.0 (registry+https://registry.example/index)", "serde"),
             ("", ""),
         ] {
             assert_eq!(package(id), name, "{id}");

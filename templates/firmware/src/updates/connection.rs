@@ -11,6 +11,8 @@ use embassy_net::tcp::client::{TcpClient, TcpClientState, TcpConnection};
 use embassy_time::{Duration, Instant, with_deadline, with_timeout};
 use embedded_io_async::{Error, ErrorKind, ErrorType, Read, Write};
 use embedded_nal_async::TcpConnect;
+#[cfg(feature = "tls-clock")]
+use esp_println::println;
 use mbedtls_rs::{Session, SessionError};
 use static_cell::StaticCell;
 
@@ -75,9 +77,12 @@ impl Connections {
     /// What SNTP says, in Unix seconds. Certificates are held against it from then on.
     #[cfg(feature = "tls-clock")]
     pub async fn network_time(&self) -> Option<u64> {
-        let now = super::sntp::now(self.stack).await?;
+        let said = super::sntp::now(self.stack).await;
         // Nobody has to believe in a time before this image was built.
-        let now = Some(now).filter(|now| *now >= crate::platform::BUILD_TIME)?;
+        let Some(now) = said.filter(|now| *now >= crate::platform::BUILD_TIME) else {
+            println!("sntp: no time, and without one no certificate is valid");
+            return None;
+        };
         crate::platform::wall_clock::set(now);
         Some(now)
     }

@@ -85,6 +85,10 @@ pub fn open(started: Started) -> Updates {
     let fault = match found {
         Ok((partitions, boot)) => match device(flash, partitions, boot) {
             Ok((agent, settings)) => {
+                // Only a trial has a deadline. Whatever else runs must never be reset by it.
+                if !matches!(agent.boot(), Boot::Trial(_)) {
+                    watchdog.disarm();
+                }
                 let settings::Settings { wifi, url, poll_seconds, .. } = settings;
                 let poll = Duration::from_secs(poll_seconds.into());
                 let url = url.or_else(built_in_url);
@@ -142,7 +146,7 @@ fn device(
     };
     let mut agent = Agent::new(flash, store, layout, running, boot, facts);
     // Before the radio: this may find that the boot is a trial after all.
-    if let Err(error) = agent.look_back(&mut say) {
+    if let Err(error) = agent.look_back(&mut narrator()) {
         println!("updates: {error}");
     }
     println!("updates: this image is {}", agent.boot());
@@ -156,9 +160,6 @@ fn device(
 #[embassy_executor::task]
 pub async fn run(updates: Updates, stack: Stack<'static>, self_test: fn() -> bool) {
     let Updates { wifi, device: Some(mut device) } = updates else { return };
-    if !matches!(device.agent.boot(), Boot::Trial(_)) {
-        device.watchdog.disarm();
-    }
     let connections = match tls::Client::new(roots::ROOTS) {
         Ok(tls) => Connections::new(stack, tls),
         // Without a way to the server no trial can end well: the watchdog ends it.
@@ -193,6 +194,8 @@ impl Device {
         self_test: fn() -> bool,
     ) -> Result<(), Error> {
         if self.agent.boot() == Boot::Settled {
+            // Also where the last try has confirmed, and could not write down all that follows.
+            self.watchdog.disarm();
             return Ok(());
         }
         // Just after the start an address is on its way, and nothing is to be noted yet.
@@ -232,7 +235,7 @@ impl Device {
 
     /// Looks for a release, and restarts into it.
     async fn poll(&mut self, connections: &Connections, url: &Url, now: Option<u64>) {
-        match self.agent.poll(&mut connections.client(url), now, &mut say).await {
+        match self.agent.poll(&mut connections.client(url), now, &mut narrator()).await {
             Ok(Outcome::UpToDate) => println!("updates: up to date"),
             Ok(Outcome::Waiting) => println!("updates: a pause before the next try"),
             Ok(Outcome::Installed) => {
@@ -244,11 +247,17 @@ impl Device {
     }
 }
 
-/// A line for each event, but for a download one every 128 KB.
-fn say(event: Event) {
-    match event {
-        Event::Progress { received } if !received.is_multiple_of(PROGRESS_STEP) => {}
-        event => println!("updates: {event}"),
+/// Writes a line for each event, but for a download one every 128 KB.
+fn narrator() -> impl FnMut(Event) {
+    let mut next = PROGRESS_STEP;
+    move |event| {
+        if let Event::Progress { received } = event {
+            if received < next {
+                return;
+            }
+            next = received.saturating_add(PROGRESS_STEP);
+        }
+        println!("updates: {event}");
     }
 }
 

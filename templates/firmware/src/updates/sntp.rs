@@ -53,7 +53,7 @@ async fn ask(stack: Stack<'static>) -> Option<u64> {
         let server = SocketAddr::new(address.into(), PORT);
         let context = NtpContext::new(SinceStart(Instant::now()));
         if let Ok(answer) = sntpc::get_time(server, &socket, context).await {
-            return Some(answer.sec().into());
+            return Some(answer.sec());
         }
     }
     None
