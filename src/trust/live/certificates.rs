@@ -155,8 +155,9 @@ fn spare(seen: &Seen, root: &PinnedRoot) -> Check {
     let pinned = seen.routes.len();
     let words = match pinned {
         1 => "it is the only one that is pinned".to_owned(),
+        2 => "the other one that is pinned does not lead there".to_owned(),
         count => {
-            format!("none of the other {} that are pinned leads there", count.saturating_sub(1))
+            format!("none of the {} others that are pinned leads there", count.saturating_sub(1))
         }
     };
     let finding = Finding::new(

@@ -39,6 +39,9 @@ pub(super) struct Check {
     /// Mozilla trusts are known
     #[arg(long, value_name = "FILE")]
     candidates: Vec<PathBuf>,
+    /// Version that no device runs any more, so that its roots do not matter; may be repeated
+    #[arg(long, value_name = "VERSION")]
+    retired: Vec<String>,
     /// File below the URL to ask for [default: a published image, else `metadata/timestamp.json`]
     #[arg(long, value_name = "PATH")]
     file: Option<String>,
@@ -231,7 +234,9 @@ impl Check {
         published: &Published,
     ) -> Result<Vec<(Standing, Reach)>, Failure> {
         let known = published::known(&subject.roots, &self.candidates)?;
-        let all = published.releases.iter().map(published::standing);
+        published.check_retired(&self.retired)?;
+        let standing = |release| published::standing(release, &self.retired);
+        let all = published.releases.iter().map(standing);
         Ok(all.map(|release| (release.clone(), releases::reach(seen, &known, &release))).collect())
     }
 }
