@@ -50,3 +50,32 @@ impl fmt::Display for Candidates {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::trust::root;
+
+    #[test]
+    fn nearly_all_that_mozilla_trusts_can_be_pinned_and_what_cannot_is_said_why() {
+        let now: Timestamp = "2026-11-25T00:00:00Z".parse().unwrap();
+        let set = Candidates::mozilla();
+        let (good, bad): (Vec<_>, Vec<_>) =
+            set.iter().map(|der| root::check(der, now)).partition(Result::is_ok);
+        assert!(good.len() > 80 && bad.len() < 20, "{} and {}", good.len(), bad.len());
+        let named = |name: &str| {
+            good.iter().flatten().any(|root| root.subject().ends_with(&format!("CN={name}")))
+        };
+        assert!(named("ISRG Root X1") && named("ISRG Root X2") && named("GTS Root R4"));
+    }
+
+    #[test]
+    fn a_file_of_candidates_may_be_larger_than_one_of_roots_and_needs_a_certificate() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/roots");
+        assert_eq!(Candidates::read(&folder.join("sha1.pem")).unwrap().iter().count(), 1);
+        assert!(matches!(Candidates::read(&folder.join("none")), Err(RootError::Read { .. })));
+        assert!(matches!(Candidates::read(&folder.join("why.md")), Err(RootError::NotPem { .. })));
+    }
+}

@@ -175,3 +175,48 @@ impl Chain {
         Ok(Route { links: links.cloned().collect() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vector(name: &str) -> Vec<CertificateDer<'static>> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/chains");
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        let sections = pem::parse_many(text).unwrap().into_iter();
+        sections.map(|section| CertificateDer::from(section.into_contents())).collect()
+    }
+
+    /// No server of the tests can use such a key.
+    #[test]
+    fn a_server_with_a_weak_key_is_refused_although_its_chain_leads_to_the_root() {
+        let now = "2027-01-01T00:00:00Z".parse().unwrap();
+        let endpoint = Endpoint::from_url("https://updates.test").unwrap();
+        let chain = Chain::read(vector("rsa-1024-leaf.pem")).unwrap();
+        let route = chain.proves(&endpoint, &vector("root.pem")[0], now).unwrap();
+        assert_eq!(route.links[0].refusal, Some(Refusal::WeakKey { bits: 1024 }));
+        assert_eq!(route.links[0].key, None);
+    }
+
+    #[test]
+    fn the_last_issuer_is_found_whatever_the_order_and_a_circle_ends() {
+        let [leaf, between] = vector("sha1.pem").try_into().unwrap();
+        let top = |chain: Vec<CertificateDer<'static>>| {
+            Chain::read(chain).unwrap().top_issuer().to_owned()
+        };
+        let root = vector("root.pem").remove(0);
+        assert_eq!(top(vec![leaf.clone()]), "CN=RSA 2048");
+        assert_eq!(top(vec![leaf.clone(), between.clone()]), "CN=Chain Root");
+        assert_eq!(top(vec![leaf.clone(), root, between.clone()]), "CN=Chain Root");
+        assert_eq!(top(vec![leaf, between.clone(), between]), "CN=Chain Root");
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_malformed_and_never_a_panic() {
+        let der = vector("root.pem").remove(0);
+        for at in 0..der.len() {
+            let cut = CertificateDer::from(der.as_ref()[..at].to_vec());
+            assert!(matches!(Chain::read(vec![cut]), Err(Distrust::Malformed(_))), "cut at {at}");
+        }
+    }
+}

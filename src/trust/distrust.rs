@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
 
 use crate::trust::endpoint::Endpoint;
+use crate::trust::name::IpOrDns;
 
 /// What is wrong with the way from a server's certificate to a root.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +79,7 @@ impl Distrust {
             }
             Error::CertNotValidForName(context) => Self::OtherName {
                 host: endpoint.host().to_string(),
-                names: names(&context.presented),
+                names: names(&context.presented, endpoint.host()),
             },
             Error::InvalidSignatureForPublicKey => Self::BadSignature,
             Error::UnsupportedSignatureAlgorithmContext(_)
@@ -127,14 +128,18 @@ impl Distrust {
     }
 }
 
-/// Names of a certificate, each in back quotes. webpki gives them as `DnsName("…")`.
-fn names(presented: &[String]) -> String {
+/// Names of a certificate, each in back quotes. webpki gives them as `DnsName("…")`. An address that
+/// stands there as a name reads like the right one, and is none.
+fn names(presented: &[String], host: &IpOrDns) -> String {
     if presented.is_empty() {
         return "nobody that a TLS client looks for (no subject alternative name)".to_owned();
     }
+    let host = host.to_string();
     let names = presented.iter().map(|name| {
         let inside = name.split_once('(').map_or(name.as_str(), |(_, inside)| inside);
-        format!("`{}`", inside.trim_end_matches(')').trim_matches('"').escape_debug())
+        let inside = inside.trim_end_matches(')').trim_matches('"');
+        let note = if inside == host { ", which stands there as a DNS name" } else { "" };
+        format!("`{}`{note}", inside.escape_debug())
     });
     names.collect::<Vec<_>>().join(", ")
 }

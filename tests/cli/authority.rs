@@ -102,6 +102,12 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// Its own certificate as that of a server.
+    pub(crate) fn itself(&self) -> Identity {
+        let key = PrivatePkcs8KeyDer::from(self.issuer.key().serialize_der());
+        Identity { chain: vec![self.der()], key: key.into() }
+    }
+
     /// A server's certificate for [`HOST`], with `above` shown after it.
     pub(crate) fn leaf(&self, above: &[CertificateDer<'static>]) -> Identity {
         self.leaf_with(above, |_| {})

@@ -231,6 +231,20 @@ fn a_release_that_lacks_the_root_is_named_although_the_newest_has_it() {
     let codes = codes(&found);
     assert!(codes.contains(&("releases".to_owned(), "release-stranded".to_owned())), "{codes:?}");
     assert_eq!(codes.len(), 2, "{codes:?}");
+    // Once no device runs it, its roots do not matter any more.
+    let found = report(&project, &host.address, &["--retired", "1.0.0"], 0);
+    assert_eq!(
+        outcome(&found, "releases").message,
+        "2 published releases, 1 of them retired, each other one reaches the host"
+    );
+    let releases = found.releases.unwrap().list;
+    assert!(releases[0].retired && releases[0].reaches == "no" && !releases[1].retired);
+    for version in ["1.1.0", "1.0.1"] {
+        check(&project, &host.address, &["--retired", version])
+            .exits(2)
+            .stdout("")
+            .stderr_is(|text| text.starts_with(&format!("error: `--retired {version}`: ")));
+    }
 }
 
 #[test]

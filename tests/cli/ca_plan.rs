@@ -175,8 +175,8 @@ fn a_version_that_cannot_be_retired_is_a_mistake_and_not_a_pass() {
             .exits(2)
             .stdout("")
             .stderr(&format!(
-                "error: `--retired {version}`: {words}\n  help: take versions from `releases` of \
-                 `cargo esp-ota ca plan`, in JSON\n"
+                "error: `--retired {version}`: {words}\n  help: name one of `releases` in \
+                 `cargo esp-ota ca plan --format json`, below the newest\n"
             ))
             .wrote_nothing();
     }

@@ -13,6 +13,7 @@ mod build_size;
 mod build_toolchain;
 mod ca;
 mod ca_add_url;
+mod ca_certificates;
 mod ca_check;
 mod ca_check_behaviour;
 mod ca_plan;

@@ -182,7 +182,7 @@ parts! {
     }
     CheckedReleases { read_from: String, list: Vec<CheckedRelease>, }
     CheckedRelease {
-        version: String, chip: String, channels: Vec<String>, rollout_percent: u8, reaches: String,
+        version: String, chip: String, channels: Vec<String>, rollout_percent: u8, retired: bool, reaches: String,
         by: Option<Vec<String>>, pinned: Option<Vec<String>>, unknown: Option<Vec<String>>,
     }
     HostCheck {

@@ -118,7 +118,7 @@ impl Explained for CaError {
             Self::NoRoots => Some("pin one with `cargo esp-ota ca add URL|FILE`".into()),
             Self::Stale(_) => Some("run `cargo esp-ota ca embed`".into()),
             Self::NotPublished(_) | Self::Newest(_) => {
-                Some("take versions from `releases` of `cargo esp-ota ca plan`, in JSON".into())
+                Some("name one of `releases` in `cargo esp-ota ca plan --format json`, below the newest".into())
             }
             Self::NothingToTrust => Some("pass the roots with `--roots FILE`".into()),
             Self::NoUrl => {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::CaError;
 use crate::commands::{Context, build, context};
 use crate::config::Project;
 use crate::error::Failure;
@@ -18,6 +19,32 @@ use crate::virtual_device::rehearsal::{self, Place, RehearsalError, Source};
 pub(super) struct Published {
     pub(super) read_from: String,
     pub(super) releases: Vec<Release>,
+}
+
+impl Published {
+    /// Whoever mistypes a version that is retired must not be told that all is well.
+    pub(super) fn check_retired(&self, retired: &[String]) -> Result<(), CaError> {
+        for version in retired {
+            let mut meant = self.releases.iter().filter(|it| it.custom.version == *version);
+            match meant.clone().next() {
+                None => return Err(CaError::NotPublished(version.clone())),
+                Some(_) if meant.any(|release| is_newest(release, &self.releases)) => {
+                    return Err(CaError::Newest(version.clone()));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether no release for the same chip is newer.
+pub(super) fn is_newest(release: &Release, listed: &[Release]) -> bool {
+    let version = |release: &Release| semver::Version::parse(&release.custom.version).ok();
+    let is_newer = |other: &&Release| {
+        other.custom.chip == release.custom.chip && version(other) > version(release)
+    };
+    !listed.iter().any(|other| is_newer(&other))
 }
 
 /// A way to the public URL: the roots it may be trusted by, and another address.
@@ -80,12 +107,13 @@ impl crate::error::Explained for Unread {
     }
 }
 
-/// A release as far as roots go.
-pub(super) fn standing(release: &Release) -> Standing {
+/// A release as far as roots go. `retired` are versions that no device runs any more.
+pub(super) fn standing(release: &Release, retired: &[String]) -> Standing {
     let custom = &release.custom;
     Standing {
         name: format!("{} for {}", custom.version, custom.chip),
         roots: custom.roots.clone(),
+        retired: retired.contains(&custom.version),
     }
 }
 

@@ -37,15 +37,41 @@ pub struct Behaviour {
     pub parts: Option<Parts>,
 }
 
-/// The status that a host answers with to a request for `url`.
-pub fn status(
+/// What a device makes of a file, before it reads the first byte of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// It reads it.
+    Open,
+    /// It is not there; the status of the answer.
+    Missing(u16),
+    /// It does not take such an answer: a redirect, or a head that is too large.
+    Closed,
+}
+
+/// Asks for `url` as a device does that wants to read it.
+pub fn door(
     endpoint: &Endpoint,
     url: &Url,
     roots: &[PinnedRoot],
     now: Timestamp,
-) -> Result<u16, ExchangeError> {
+) -> Result<Door, ExchangeError> {
     let client = Client::new(endpoint.clone(), roots, now)?;
-    client.get(&target(url), &[], 0).map(|answer| answer.status)
+    let answer = client.get(&target(url), &[], 0)?;
+    Ok(match answer.status {
+        200 if !is_too_large(&answer) && coding(&answer).is_none() => Door::Open,
+        // Some stores say 403 for what is not there.
+        status @ (403 | 404) => Door::Missing(status),
+        _ => Door::Closed,
+    })
+}
+
+fn is_too_large(answer: &Answer) -> bool {
+    answer.head_bytes > LARGEST_HEAD || answer.header_count() > MOST_HEADERS
+}
+
+/// How an answer is compressed, if it is.
+fn coding(answer: &Answer) -> Option<&str> {
+    answer.header("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"))
 }
 
 /// What a host answered to requests for parts of a file.
@@ -176,7 +202,7 @@ fn head(behaviour: &Behaviour, now: Timestamp) -> Check {
     let whole = &behaviour.whole;
     let (bytes, count) = (whole.head_bytes, whole.header_count());
     let mut findings = Vec::new();
-    if bytes > LARGEST_HEAD || count > MOST_HEADERS {
+    if is_too_large(whole) {
         findings.push(Finding::new(
             Code::HeadTooLarge,
             format!(
@@ -187,9 +213,7 @@ fn head(behaviour: &Behaviour, now: Timestamp) -> Check {
              files",
         ));
     }
-    if let Some(coding) = whole.header("content-encoding")
-        && !coding.eq_ignore_ascii_case("identity")
-    {
+    if let Some(coding) = coding(whole) {
         findings.push(Finding::new(
             Code::Encoded,
             format!("the file came as `{}`", shown(coding)),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::finding::{Check, Code, Finding};
 use super::gather::Seen;
 use crate::error::Exit;
-use crate::trust::chain::{Chain, Route};
+use crate::trust::chain::{Chain, Link, Route};
 use crate::trust::distrust::Distrust;
 use crate::trust::probe;
 use crate::trust::refusal::Refusal;
@@ -93,7 +93,14 @@ fn reason(seen: &Seen, chain: &Chain) -> Finding {
     let told = seen.routes.iter().filter_map(|(_, route)| route.as_ref().err());
     let mut told = told.filter(|distrust| **distrust != Distrust::Unrelated);
     if let Some(distrust) = told.next() {
-        return of(distrust);
+        let weak = chain.links().iter().find_map(|link| Some((link, link.refusal.as_ref()?)));
+        return match (distrust, weak) {
+            // To webpki a key that is too short is a signature that does not hold.
+            (Distrust::BadSignature | Distrust::UnsupportedSignature, Some((link, refusal))) => {
+                unsupported(link, refusal)
+            }
+            _ => of(distrust),
+        };
     }
     let pinned: Vec<String> =
         seen.routes.iter().map(|(root, _)| format!("`{}`", root.subject())).collect();
@@ -148,8 +155,9 @@ fn spare(seen: &Seen, root: &PinnedRoot) -> Check {
     let pinned = seen.routes.len();
     let words = match pinned {
         1 => "it is the only one that is pinned".to_owned(),
+        2 => "the other one that is pinned does not lead there".to_owned(),
         count => {
-            format!("none of the other {} that are pinned leads there", count.saturating_sub(1))
+            format!("none of the {} others that are pinned leads there", count.saturating_sub(1))
         }
     };
     let finding = Finding::new(
@@ -202,18 +210,22 @@ fn device(chain: &Chain, route: Option<&Route>) -> Check {
         let Some(refusal) = &link.refusal else { continue };
         let is_used = route.is_none_or(|route| route.links.iter().any(|used| used.is_same(link)));
         if is_used || matches!(refusal, Refusal::CriticalExtension { .. }) {
-            findings.push(Finding::new(
-                Code::ChainUnsupported,
-                format!("devices cannot verify `{}`: {refusal}", link.subject),
-                "let the server use certificates with RSA keys from 2048 bits or ECDSA P-256 or P-384, \
-                 and SHA-256 or better, from a CA without name constraints",
-            ));
+            findings.push(unsupported(link, refusal));
         }
     }
     let links = route.map_or(chain.links(), |route| &route.links);
     let keys: Vec<String> =
         links.iter().filter_map(|link| link.key).map(|key| key.to_string()).collect();
     Check::made("device", format!("keys of {}", keys.join(" < ")), findings)
+}
+
+fn unsupported(link: &Link, refusal: &Refusal) -> Finding {
+    Finding::new(
+        Code::ChainUnsupported,
+        format!("devices cannot verify `{}`: {refusal}", link.subject),
+        "let the server use certificates with RSA keys from 2048 bits or ECDSA P-256 or P-384, and \
+         SHA-256 or better, from a CA without name constraints",
+    )
 }
 
 fn size(chain: &Chain, seen: Option<&Seen>) -> Check {
@@ -228,7 +240,7 @@ fn size(chain: &Chain, seen: Option<&Seen>) -> Check {
         ));
     }
     if let Some(seen) = seen {
-        let is_surplus = |link: &&crate::trust::chain::Link| {
+        let is_surplus = |link: &&Link| {
             !seen.anchors().any(|(_, route)| route.links.iter().any(|used| used.is_same(link)))
         };
         let surplus: Vec<_> = chain.links().iter().filter(is_surplus).collect();

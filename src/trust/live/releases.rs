@@ -14,6 +14,8 @@ pub struct Standing {
     pub name: String,
     /// SHA-256 of each root it pins, lower-case hex.
     pub roots: Vec<String>,
+    /// Whether no device runs it any more.
+    pub retired: bool,
 }
 
 /// Whether devices with a release reach the host.
@@ -71,7 +73,8 @@ pub fn reach(seen: &Seen, known: &Known, release: &Standing) -> Reach {
 /// What is wrong with the releases.
 pub fn judge(reaches: &[(Standing, Reach)]) -> Check {
     let mut findings = Vec::new();
-    for (release, reach) in reaches {
+    let (retired, counted): (Vec<_>, Vec<_>) = reaches.iter().partition(|(it, _)| it.retired);
+    for (release, reach) in counted {
         match reach {
             Reach::Yes { .. } => {}
             Reach::No { pinned } => findings.push(Finding::new(
@@ -99,11 +102,19 @@ pub fn judge(reaches: &[(Standing, Reach)]) -> Check {
             )),
         }
     }
-    let message = match reaches.len() {
+    let mut message = match reaches.len() {
         1 => "1 published release".to_owned(),
         count => format!("{count} published releases"),
     };
-    let message =
-        if findings.is_empty() { format!("{message}, each reaches the host") } else { message };
+    if !retired.is_empty() {
+        message.push_str(&format!(", {} of them retired", retired.len()));
+    }
+    if findings.is_empty() {
+        message.push_str(if retired.is_empty() {
+            ", each reaches the host"
+        } else {
+            ", each other one reaches the host"
+        });
+    }
     Check::made("releases", message, findings)
 }

@@ -16,7 +16,7 @@ use crate::commands::context::variable;
 use crate::config::{self, ConfigError, Overrides, Project};
 use crate::error::{Exit, Failure};
 use crate::release::plan::LIVE_TIMESTAMP;
-use crate::trust::live::behaviour;
+use crate::trust::live::behaviour::{self, Door};
 use crate::trust::live::{
     self, Check as Answer, Code, Reach, Seen, Severity, Standing, certificates, releases, worst,
 };
@@ -39,6 +39,9 @@ pub(super) struct Check {
     /// Mozilla trusts are known
     #[arg(long, value_name = "FILE")]
     candidates: Vec<PathBuf>,
+    /// Version that no device runs any more, so that its roots do not matter; may be repeated
+    #[arg(long, value_name = "VERSION")]
+    retired: Vec<String>,
     /// File below the URL to ask for [default: a published image, else `metadata/timestamp.json`]
     #[arg(long, value_name = "PATH")]
     file: Option<String>,
@@ -57,9 +60,6 @@ pub(super) struct Check {
 enum Deny {
     Warnings,
 }
-
-/// What servers answer for a file that is not there; some stores say 403.
-const NOT_THERE: [u16; 2] = [403, 404];
 
 /// A code that a user may accept.
 fn allowable(text: &str) -> Result<Code, String> {
@@ -142,8 +142,8 @@ impl Check {
         Ok(Subject { project, url, endpoint, roots })
     }
 
-    /// From the URL, where that is trusted; else from the store, so that a host that lost its
-    /// devices can tell which.
+    /// From the URL, where devices can read it; else from the store, so that of a host that lost its
+    /// devices can be told which.
     fn listing(&self, context: &Context, subject: &Subject, seen: &Seen) -> Listing {
         let Some(project) = &subject.project else {
             return Listing::Unknown(Answer::skipped("releases", "no project was asked about"));
@@ -170,10 +170,11 @@ impl Check {
         let mut hidden = None;
         if way.is_some() {
             let timestamp = below(url, LIVE_TIMESTAMP)?;
-            let status = behaviour::status(endpoint, &timestamp, roots, seen.now)?;
-            if NOT_THERE.contains(&status) {
-                hidden = Some(status);
-                way = None;
+            match behaviour::door(endpoint, &timestamp, roots, seen.now)? {
+                Door::Open => {}
+                Door::Missing(status) => (hidden, way) = (Some(status), None),
+                // What is wrong with the answer, other checks say.
+                Door::Closed => way = None,
             }
         }
         let published = published::read(context, project, way)?;
@@ -233,7 +234,9 @@ impl Check {
         published: &Published,
     ) -> Result<Vec<(Standing, Reach)>, Failure> {
         let known = published::known(&subject.roots, &self.candidates)?;
-        let all = published.releases.iter().map(published::standing);
+        published.check_retired(&self.retired)?;
+        let standing = |release| published::standing(release, &self.retired);
+        let all = published.releases.iter().map(standing);
         Ok(all.map(|release| (release.clone(), releases::reach(seen, &known, &release))).collect())
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::super::published::Published;
 use crate::output::{Annotation, Level, Paint, Report, Tone};
+use crate::release::rules::Release as Listed;
 use crate::trust::live::{Check, Finding, Outcome, Reach, Seen, Severity, Standing};
 use crate::trust::standing::days_between;
 
@@ -61,6 +62,7 @@ struct Release {
     chip: String,
     channels: Vec<String>,
     rollout_percent: u8,
+    retired: bool,
     #[serde(flatten)]
     reach: Reach,
 }
@@ -110,13 +112,14 @@ impl CheckReport {
 }
 
 impl Release {
-    fn new((release, (_, reach)): (crate::release::rules::Release, (Standing, Reach))) -> Self {
+    fn new((release, (standing, reach)): (Listed, (Standing, Reach))) -> Self {
         let custom = release.custom;
         Self {
             version: custom.version,
             chip: custom.chip.to_string(),
             channels: custom.channels,
             rollout_percent: custom.rollout.percent,
+            retired: standing.retired,
             reach,
         }
     }

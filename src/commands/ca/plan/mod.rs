@@ -49,7 +49,7 @@ impl Plan {
         let new = root::read(&self.new, now)?;
         let pinned = project_roots(&project, now)?;
         let published = published::read(context, &project, None)?;
-        self.check_retired(&published.releases)?;
+        published.check_retired(&self.retired)?;
         let staged = match self.connect {
             Some(address) => Some(self.try_out(context, &project, address, &new)?),
             None => None,
@@ -87,20 +87,6 @@ impl Plan {
         context.output.answer(&report, exit)
     }
 
-    /// Whoever mistypes a version must not be told that all is well.
-    fn check_retired(&self, listed: &[Listed]) -> Result<(), CaError> {
-        for version in &self.retired {
-            let mut releases = listed.iter().filter(|it| it.custom.version == *version).peekable();
-            if releases.peek().is_none() {
-                return Err(CaError::NotPublished(version.clone()));
-            }
-            if releases.any(|release| is_newest(release, listed)) {
-                return Err(CaError::Newest(version.clone()));
-            }
-        }
-        Ok(())
-    }
-
     /// Looks at the new certificate, through the new root alone.
     fn try_out(
         &self,
@@ -130,26 +116,17 @@ impl Plan {
         let custom = &release.custom;
         let new: Vec<String> = new.iter().map(PinnedRoot::fingerprint_hex).collect();
         let staged: Option<Reach> =
-            seen.map(|seen| releases::reach(seen, known, &published::standing(release)));
+            seen.map(|seen| releases::reach(seen, known, &published::standing(release, &[])));
         Release {
             version: custom.version.clone(),
             chip: custom.chip.to_string(),
             has_new: custom.roots.iter().any(|root| new.contains(root)),
             has_other: custom.roots.iter().any(|root| !new.contains(root)),
-            is_newest: is_newest(release, listed),
+            is_newest: published::is_newest(release, listed),
             retired: self.retired.contains(&custom.version),
             staged,
         }
     }
-}
-
-/// Whether no release for the same chip is newer.
-fn is_newest(release: &Listed, listed: &[Listed]) -> bool {
-    let version = |release: &Listed| semver::Version::parse(&release.custom.version).ok();
-    let is_newer = |other: &&Listed| {
-        other.custom.chip == release.custom.chip && version(other) > version(release)
-    };
-    !listed.iter().any(|other| is_newer(&other))
 }
 
 /// Whether the next build carries the new root.
