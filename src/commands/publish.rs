@@ -181,7 +181,7 @@ pub(super) fn publish(
     let custom = custom(project, &info, &roots, offered)?;
     let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
     let keys = folder.load_for_publish(&Supplied::from_environment(context::variable))?;
-    let store = Store::parse(&project.store.value, &project.folder)?;
+    let store = context.store(project)?;
     let size = image.len();
 
     context::runtime()?.block_on(async {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::access;
 use crate::error::{Exit, Explained, Location};
 
 /// A store could not be named, read or written.
@@ -11,6 +12,8 @@ use crate::error::{Exit, Explained, Location};
 pub enum StoreError {
     #[error("`{0}` names no store that this version can write")]
     Scheme(String),
+    #[error("the credentials for the store cannot be used: {0}")]
+    Credentials(&'static str),
     #[error("cannot read `{path}`")]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write `{path}`")]
@@ -21,6 +24,10 @@ pub enum StoreError {
     OtherRoot(String),
     #[error("the live timestamp changed since this publish began")]
     Overtaken,
+    #[error("`{0}` is a later publish's claim")]
+    LaterClaim(String),
+    #[error("`{0}` is not as this publish wrote it: another one was at work")]
+    Changed(String),
     #[error("the staged timestamp is not the one that this publish wrote")]
     NotStaged,
 }
@@ -28,9 +35,13 @@ pub enum StoreError {
 impl Explained for StoreError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Scheme(_) | Self::Read { .. } => Exit::Project,
+            Self::Scheme(_) | Self::Credentials(_) | Self::Read { .. } => Exit::Project,
             Self::Write { .. } => Exit::Output,
-            Self::Lost(_) | Self::Overtaken | Self::NotStaged => Exit::Rejected,
+            Self::Lost(_)
+            | Self::Overtaken
+            | Self::LaterClaim(_)
+            | Self::Changed(_)
+            | Self::NotStaged => Exit::Rejected,
             Self::OtherRoot(_) => Exit::Trust,
         }
     }
@@ -40,7 +51,17 @@ impl Explained for StoreError {
             Self::Scheme(_) => {
                 Some("name a folder in `esp-ota.toml`: `store = \"dir:dist\"`".into())
             }
-            Self::Lost(_) | Self::Overtaken | Self::NotStaged => {
+            Self::Credentials(_) => Some(format!(
+                "set `{}` and `{}`, or `{}` alone",
+                access::USER,
+                access::PASSWORD,
+                access::TOKEN
+            )),
+            Self::Lost(_)
+            | Self::Overtaken
+            | Self::LaterClaim(_)
+            | Self::Changed(_)
+            | Self::NotStaged => {
                 Some("nothing was made visible; run `cargo esp-ota publish` again".into())
             }
             Self::OtherRoot(_) => Some(
@@ -62,9 +83,12 @@ impl Explained for StoreError {
                 Some(Location { file: path.clone(), line: None, column: None })
             }
             Self::Scheme(_)
+            | Self::Credentials(_)
             | Self::Lost(_)
             | Self::OtherRoot(_)
             | Self::Overtaken
+            | Self::LaterClaim(_)
+            | Self::Changed(_)
             | Self::NotStaged => None,
         }
     }

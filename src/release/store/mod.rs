@@ -1,16 +1,24 @@
 //! Where a repository is kept, and the order in which a publish writes to it.
 //!
-//! Until [`Store::promote`] renames the staged timestamp, nothing that was written can be reached
-//! from a file that a device reads.
+//! Until [`Store::promote`] writes the live timestamp, nothing that was written can be reached
+//! from a file that a device reads. Numbered metadata is a claim: whoever creates the file has the
+//! number, and the newest claim wins (`docs/design/decisions/0014-webdav-store.md`).
 
+mod access;
 mod dir;
 pub mod error;
 
 use std::path::Path;
 
+use super::keys::Role;
 use super::plan::{Existing, LIVE_TIMESTAMP, Plan, STAGED_TIMESTAMP, Upload};
+pub use access::{Access, Credentials};
 use dir::Directory;
 pub use error::StoreError;
+
+/// How far file numbers may run ahead of the live version: one for each publish that died, and
+/// nobody has that many. Beyond it somebody planted a number to use up ours.
+pub const LARGEST_JUMP: u64 = 1000;
 
 /// A place for static files. Paths are relative and use `/`.
 #[derive(Clone, Debug)]
@@ -30,6 +38,24 @@ impl Store {
         }
     }
 
+    /// Whether a store of this name is reached over a network, so that it needs [`Access`].
+    pub fn is_remote(text: &str) -> bool {
+        text.starts_with("https:")
+    }
+
+    /// Opens any store. Of `access` a folder needs nothing.
+    pub fn open(text: &str, project: &Path, access: Access) -> Result<Self, StoreError> {
+        drop(access);
+        Self::parse(text, project)
+    }
+
+    /// The folder, where the store is one.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(directory) => Some(directory.folder()),
+        }
+    }
+
     /// Reads a file; `None` where it does not exist.
     pub async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
         match self {
@@ -37,11 +63,27 @@ impl Store {
         }
     }
 
-    /// The names of the files in a folder, in no particular order; none where the folder does not
-    /// exist.
-    pub async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+    /// Whether a file exists.
+    pub async fn exists(&self, path: &str) -> Result<bool, StoreError> {
         match self {
-            Self::Directory(directory) => directory.list(folder),
+            Self::Directory(directory) => directory.exists(path),
+        }
+    }
+
+    /// Removes a file; one that does not exist is fine.
+    pub async fn remove(&self, path: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Directory(directory) => directory.remove(path),
+        }
+    }
+
+    /// The highest number above `above` of any `metadata/N.<role>.json`; `None` where there is
+    /// none. One further away than [`LARGEST_JUMP`] need not be found, but may be.
+    pub async fn highest(&self, role: Role, above: u64) -> Result<Option<u64>, StoreError> {
+        match self {
+            Self::Directory(directory) => {
+                Ok(directory.highest(role)?.filter(|number| *number > above))
+            }
         }
     }
 
@@ -55,18 +97,28 @@ impl Store {
 
     /// Writes one file of a plan: for callers that report progress between files.
     pub async fn upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        self.upload_with(upload, &|_| {}).await
+    }
+
+    /// The same, telling how many bytes of the file were sent so far. After a failure it may begin
+    /// again; where the file is there already, nothing is told.
+    pub async fn upload_with(
+        &self,
+        upload: &Upload,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), StoreError> {
         let Upload { path, bytes, existing } = upload;
         match existing {
-            Existing::Lost => self.create_new(path, bytes).await,
-            Existing::Replace => self.replace(path, bytes).await,
+            Existing::Lost => self.create_new(path, bytes, progress).await,
+            Existing::Replace => self.replace(path, bytes, progress).await,
             Existing::Root => match self.read(path).await? {
                 Some(found) if found == *bytes => Ok(()),
                 Some(_) => Err(StoreError::OtherRoot(path.clone())),
-                None => self.create_new(path, bytes).await,
+                None => self.create_new(path, bytes, progress).await,
             },
             Existing::Repair => match self.read(path).await? {
                 Some(found) if found == *bytes => Ok(()),
-                Some(_) | None => self.replace(path, bytes).await,
+                Some(_) | None => self.replace(path, bytes, progress).await,
             },
         }
     }
@@ -75,20 +127,20 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Where the live or the staged timestamp is not what this plan left: somebody else published
-    /// meanwhile, and nothing is promoted.
+    /// Where anything is not as this plan left it, or a later publish has begun: nothing is
+    /// promoted.
     pub async fn promote(&self, plan: &Plan) -> Result<(), StoreError> {
         if let Some(timestamp) = &plan.timestamp {
-            if self.read(LIVE_TIMESTAMP).await? != plan.base {
-                return Err(StoreError::Overtaken);
+            self.check_claim(plan, timestamp).await?;
+            let written = self.replace(LIVE_TIMESTAMP, timestamp, &|_| {}).await;
+            // Whatever was answered: what counts is what devices see now.
+            match (self.read(LIVE_TIMESTAMP).await, written) {
+                (Ok(Some(live)), _) if live == *timestamp => {}
+                (Ok(_), Ok(())) => return Err(StoreError::Overtaken),
+                (_, Err(error)) | (Err(error), Ok(())) => return Err(error),
             }
-            if self.read(STAGED_TIMESTAMP).await?.as_ref() != Some(timestamp) {
-                return Err(StoreError::NotStaged);
-            }
-            match self {
-                Self::Directory(directory) => {
-                    directory.rename(STAGED_TIMESTAMP, LIVE_TIMESTAMP)?;
-                }
+            if self.read(STAGED_TIMESTAMP).await?.as_ref() == Some(timestamp) {
+                self.remove(STAGED_TIMESTAMP).await?;
             }
         }
         for upload in &plan.plain {
@@ -97,15 +149,62 @@ impl Store {
         Ok(())
     }
 
-    async fn create_new(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        match self {
-            Self::Directory(directory) => directory.create_new(path, bytes),
+    /// Whether the plan may go live: nobody published since it was made, what it staged is still
+    /// there, and nobody claimed a later number.
+    async fn check_claim(&self, plan: &Plan, timestamp: &[u8]) -> Result<(), StoreError> {
+        self.check_base(plan).await?;
+        for claim in plan.claims() {
+            if self.read(&claim.path).await?.as_ref() != Some(&claim.bytes) {
+                return Err(StoreError::Changed(claim.path.clone()));
+            }
+        }
+        if let Some(ours) = plan.number(Role::Snapshot)
+            && let Some(later) = self.highest(Role::Snapshot, ours).await?
+        {
+            return Err(StoreError::LaterClaim(format!("metadata/{later}.snapshot.json")));
+        }
+        if self.read(STAGED_TIMESTAMP).await?.as_deref() != Some(timestamp) {
+            return Err(StoreError::NotStaged);
+        }
+        // Once more: all of that took time.
+        self.check_base(plan).await
+    }
+
+    async fn check_base(&self, plan: &Plan) -> Result<(), StoreError> {
+        if self.read(LIVE_TIMESTAMP).await? == plan.base {
+            Ok(())
+        } else {
+            Err(StoreError::Overtaken)
         }
     }
 
-    async fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    async fn create_new(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), StoreError> {
         match self {
-            Self::Directory(directory) => directory.replace(path, bytes),
+            Self::Directory(directory) => directory.create_new(path, bytes)?,
         }
+        progress(length(bytes));
+        Ok(())
     }
+
+    async fn replace(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Directory(directory) => directory.replace(path, bytes)?,
+        }
+        progress(length(bytes));
+        Ok(())
+    }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
