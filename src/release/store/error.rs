@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::access;
+use super::{WebDavError, access};
 use crate::error::{Exit, Explained, Location};
 
 /// A store could not be named, read or written.
@@ -24,12 +24,28 @@ pub enum StoreError {
     OtherRoot(String),
     #[error("the live timestamp changed since this publish began")]
     Overtaken,
+    #[error("the live timestamp is another publish's, which went live at the same moment")]
+    Overwritten,
     #[error("`{0}` is a later publish's claim")]
     LaterClaim(String),
     #[error("`{0}` is not as this publish wrote it: another one was at work")]
     Changed(String),
     #[error("the staged timestamp is not the one that this publish wrote")]
     NotStaged,
+    #[error(transparent)]
+    WebDav(#[from] WebDavError),
+}
+
+impl StoreError {
+    /// Whether the same may come through a moment later.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::WebDav(error) if error.is_passing())
+    }
+
+    /// Whether the server found another file than the one that was meant to be replaced.
+    pub(super) fn is_precondition(&self) -> bool {
+        matches!(self, Self::WebDav(WebDavError::Precondition { .. }))
+    }
 }
 
 impl Explained for StoreError {
@@ -41,16 +57,25 @@ impl Explained for StoreError {
             | Self::Overtaken
             | Self::LaterClaim(_)
             | Self::Changed(_)
+            | Self::Overwritten
             | Self::NotStaged => Exit::Rejected,
+            Self::WebDav(error) => error.exit(),
             Self::OtherRoot(_) => Exit::Trust,
         }
     }
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Scheme(_) => {
-                Some("name a folder in `esp-ota.toml`: `store = \"dir:dist\"`".into())
-            }
+            Self::Scheme(_) => Some(
+                "name a folder or an https address in `esp-ota.toml`: `store = \"dir:dist\"`"
+                    .into(),
+            ),
+            Self::WebDav(error) => error.help(),
+            Self::Overwritten => Some(
+                "devices may have seen either; run `cargo esp-ota publish` again to see what is \
+                 published"
+                    .into(),
+            ),
             Self::Credentials(_) => Some(format!(
                 "set `{}` and `{}`, or `{}` alone",
                 access::USER,
@@ -89,7 +114,9 @@ impl Explained for StoreError {
             | Self::Overtaken
             | Self::LaterClaim(_)
             | Self::Changed(_)
+            | Self::Overwritten
             | Self::NotStaged => None,
+            Self::WebDav(error) => error.location(),
         }
     }
 }

@@ -7,14 +7,19 @@
 mod access;
 mod dir;
 pub mod error;
+mod webdav;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::keys::Role;
 use super::plan::{Existing, LIVE_TIMESTAMP, Plan, STAGED_TIMESTAMP, Upload};
 pub use access::{Access, Credentials};
 use dir::Directory;
 pub use error::StoreError;
+pub use webdav::WebDavError;
+use webdav::{Condition, Patience, WebDav};
 
 /// How far file numbers may run ahead of the live version: one for each publish that died, and
 /// nobody has that many. Beyond it somebody planted a number to use up ours.
@@ -25,6 +30,15 @@ pub const LARGEST_JUMP: u64 = 1000;
 pub enum Store {
     /// A folder of this machine: `dir:PATH`.
     Directory(Directory),
+    /// A web server that takes files: `https://HOST/PATH`.
+    WebDav(Arc<WebDav>),
+}
+
+/// The live timestamp as it is now.
+struct Live {
+    bytes: Option<Vec<u8>>,
+    /// The server's strong tag of it.
+    tag: Option<String>,
 }
 
 impl Store {
@@ -40,12 +54,15 @@ impl Store {
 
     /// Whether a store of this name is reached over a network, so that it needs [`Access`].
     pub fn is_remote(text: &str) -> bool {
-        text.starts_with("https:")
+        ["https:", "http:"].iter().any(|scheme| text.starts_with(scheme))
     }
 
     /// Opens any store. Of `access` a folder needs nothing.
     pub fn open(text: &str, project: &Path, access: Access) -> Result<Self, StoreError> {
-        drop(access);
+        if Self::is_remote(text) {
+            let store = WebDav::open(text, access, Patience::default())?;
+            return Ok(Self::WebDav(Arc::new(store)));
+        }
         Self::parse(text, project)
     }
 
@@ -53,6 +70,7 @@ impl Store {
     pub fn folder(&self) -> Option<&Path> {
         match self {
             Self::Directory(directory) => Some(directory.folder()),
+            Self::WebDav(_) => None,
         }
     }
 
@@ -60,6 +78,7 @@ impl Store {
     pub async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
         match self {
             Self::Directory(directory) => directory.read(path),
+            Self::WebDav(server) => Ok(server.read(path).await?.map(|found| found.bytes)),
         }
     }
 
@@ -67,6 +86,7 @@ impl Store {
     pub async fn exists(&self, path: &str) -> Result<bool, StoreError> {
         match self {
             Self::Directory(directory) => directory.exists(path),
+            Self::WebDav(server) => Ok(server.exists(path).await?),
         }
     }
 
@@ -74,6 +94,7 @@ impl Store {
     pub async fn remove(&self, path: &str) -> Result<(), StoreError> {
         match self {
             Self::Directory(directory) => directory.remove(path),
+            Self::WebDav(server) => Ok(server.remove(path).await?),
         }
     }
 
@@ -84,6 +105,7 @@ impl Store {
             Self::Directory(directory) => {
                 Ok(directory.highest(role)?.filter(|number| *number > above))
             }
+            Self::WebDav(server) => Ok(server.highest(role, above).await?),
         }
     }
 
@@ -131,14 +153,7 @@ impl Store {
     /// promoted.
     pub async fn promote(&self, plan: &Plan) -> Result<(), StoreError> {
         if let Some(timestamp) = &plan.timestamp {
-            self.check_claim(plan, timestamp).await?;
-            let written = self.replace(LIVE_TIMESTAMP, timestamp, &|_| {}).await;
-            // Whatever was answered: what counts is what devices see now.
-            match (self.read(LIVE_TIMESTAMP).await, written) {
-                (Ok(Some(live)), _) if live == *timestamp => {}
-                (Ok(_), Ok(())) => return Err(StoreError::Overtaken),
-                (_, Err(error)) | (Err(error), Ok(())) => return Err(error),
-            }
+            self.go_live(plan, timestamp).await?;
             if self.read(STAGED_TIMESTAMP).await?.as_ref() == Some(timestamp) {
                 self.remove(STAGED_TIMESTAMP).await?;
             }
@@ -149,9 +164,68 @@ impl Store {
         Ok(())
     }
 
+    /// Writes the live timestamp. A failed try is followed by a look: it may have come through, and
+    /// before the next one all has to be as it was, as somebody else may have used the time.
+    async fn go_live(&self, plan: &Plan, timestamp: &[u8]) -> Result<(), StoreError> {
+        let mut pauses = self.pauses();
+        let mut is_conditional = true;
+        loop {
+            let live = self.check_claim(plan, timestamp).await?;
+            let tag = live.tag.filter(|_| is_conditional);
+            let written = self.write_live(timestamp, tag.as_deref()).await;
+            let now = self.live().await;
+            let failed = match (now, written) {
+                // Whatever was answered: what counts is what devices see now.
+                (Ok(now), _) if now.bytes.as_deref() == Some(timestamp) => return Ok(()),
+                (Ok(_), Ok(())) => return Err(StoreError::Overwritten),
+                (Err(error), Ok(())) => return Err(error),
+                (Ok(now), Err(_)) if now.bytes != plan.base => return Err(StoreError::Overtaken),
+                (_, Err(failed)) => failed,
+            };
+            if tag.is_some() && failed.is_precondition() {
+                // The file is the one that was meant: the server does not hold on to its own tags.
+                is_conditional = false;
+                continue;
+            }
+            match pauses.next() {
+                Some(pause) if failed.is_passing() => tokio::time::sleep(pause).await,
+                Some(_) | None => return Err(failed),
+            }
+        }
+    }
+
+    fn pauses(&self) -> Box<dyn Iterator<Item = Duration> + Send> {
+        match self {
+            Self::Directory(_) => Box::new(std::iter::empty()),
+            Self::WebDav(server) => Box::new(server.each_pause()),
+        }
+    }
+
+    async fn write_live(&self, timestamp: &[u8], tag: Option<&str>) -> Result<(), StoreError> {
+        match self {
+            Self::Directory(directory) => directory.replace(LIVE_TIMESTAMP, timestamp),
+            Self::WebDav(server) => {
+                let condition = tag.map_or(Condition::Any, Condition::Tag);
+                Ok(server.replace_once(LIVE_TIMESTAMP, timestamp, condition).await?)
+            }
+        }
+    }
+
+    async fn live(&self) -> Result<Live, StoreError> {
+        match self {
+            Self::Directory(directory) => {
+                Ok(Live { bytes: directory.read(LIVE_TIMESTAMP)?, tag: None })
+            }
+            Self::WebDav(server) => Ok(match server.read(LIVE_TIMESTAMP).await? {
+                Some(found) => Live { bytes: Some(found.bytes), tag: found.tag },
+                None => Live { bytes: None, tag: None },
+            }),
+        }
+    }
+
     /// Whether the plan may go live: nobody published since it was made, what it staged is still
     /// there, and nobody claimed a later number.
-    async fn check_claim(&self, plan: &Plan, timestamp: &[u8]) -> Result<(), StoreError> {
+    async fn check_claim(&self, plan: &Plan, timestamp: &[u8]) -> Result<Live, StoreError> {
         self.check_base(plan).await?;
         for claim in plan.claims() {
             if self.read(&claim.path).await?.as_ref() != Some(&claim.bytes) {
@@ -170,12 +244,9 @@ impl Store {
         self.check_base(plan).await
     }
 
-    async fn check_base(&self, plan: &Plan) -> Result<(), StoreError> {
-        if self.read(LIVE_TIMESTAMP).await? == plan.base {
-            Ok(())
-        } else {
-            Err(StoreError::Overtaken)
-        }
+    async fn check_base(&self, plan: &Plan) -> Result<Live, StoreError> {
+        let live = self.live().await?;
+        if live.bytes == plan.base { Ok(live) } else { Err(StoreError::Overtaken) }
     }
 
     async fn create_new(
@@ -185,10 +256,13 @@ impl Store {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(), StoreError> {
         match self {
-            Self::Directory(directory) => directory.create_new(path, bytes)?,
+            Self::Directory(directory) => {
+                directory.create_new(path, bytes)?;
+                progress(length(bytes));
+                Ok(())
+            }
+            Self::WebDav(server) => server.create_new(path, bytes, progress).await,
         }
-        progress(length(bytes));
-        Ok(())
     }
 
     async fn replace(
@@ -198,10 +272,13 @@ impl Store {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(), StoreError> {
         match self {
-            Self::Directory(directory) => directory.replace(path, bytes)?,
+            Self::Directory(directory) => {
+                directory.replace(path, bytes)?;
+                progress(length(bytes));
+                Ok(())
+            }
+            Self::WebDav(server) => Ok(server.replace(path, bytes, progress).await?),
         }
-        progress(length(bytes));
-        Ok(())
     }
 }
 
