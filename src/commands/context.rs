@@ -10,6 +10,7 @@ use crate::config::{ConfigError, Overrides, Project};
 use crate::error::{Exit, Explained, Failure};
 use crate::output::Output;
 use crate::release::keys::location::{Platform, configuration_folder};
+use crate::release::store::{Access, Credentials, Store};
 
 /// The surroundings of one run.
 #[derive(Debug)]
@@ -111,6 +112,22 @@ impl Context {
     /// The user's folder for keys and the bench root.
     pub fn configuration_folder(&self) -> Result<PathBuf, Failure> {
         Ok(configuration_folder(Platform::HERE, os_variable).ok_or(ContextError::NoHome)?)
+    }
+
+    /// The project's store: the one way in which commands open it. Only one over a network needs
+    /// the project's roots and the environment's credentials.
+    pub fn store(&self, project: &Project) -> Result<Store, Failure> {
+        let place = &project.store.value;
+        let access = if Store::is_remote(place) {
+            let roots = super::ca::project_roots(project, self.now())?;
+            Access {
+                roots: roots.iter().map(|root| root.der().clone()).collect(),
+                credentials: Credentials::from_environment(variable)?,
+            }
+        } else {
+            Access::default()
+        };
+        Ok(Store::open(place, &project.folder, access)?)
     }
 
     /// The wall clock.

@@ -174,7 +174,7 @@ impl RoleName {
 impl Scene {
     async fn of(context: &Context, project: &Project) -> Result<Self, Failure> {
         let bytes = tuf_root(project)?;
-        let store = Store::parse(&project.store.value, &project.folder)?;
+        let store = context.store(project)?;
         let trusted = root::read(&bytes)?;
         let chain = root::chain(&store, &bytes).await?;
         let live = State::load_for_rotation(&store, &bytes).await?;
