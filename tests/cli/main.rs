@@ -54,4 +54,5 @@ mod scripted;
 mod serve;
 mod shape;
 mod slots;
+mod source_date_epoch;
 mod usage;
