@@ -55,4 +55,5 @@ mod serve;
 mod shape;
 mod slots;
 mod source_date_epoch;
+mod tough_client;
 mod usage;
