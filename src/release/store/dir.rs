@@ -71,6 +71,16 @@ impl Directory {
             .map_err(|source| StoreError::Write { path: file, source })
     }
 
+    pub(super) fn remove(&self, path: &str) -> Result<(), StoreError> {
+        let path = self.folder.join(path);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Write { path, source })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
         let to = self.folder.join(to);
         disk::rename(&self.folder.join(from), &to)

@@ -19,6 +19,8 @@ pub enum StoreError {
     Lost(String),
     #[error("`{0}` in the store is another root than the trusted one")]
     OtherRoot(String),
+    #[error("`{path}` is not the listed image, so `{copy}` stays as it was")]
+    NotTheImage { path: String, copy: String },
     #[error("the live timestamp changed since this publish began")]
     Overtaken,
     #[error("the staged timestamp is not the one that this publish wrote")]
@@ -31,7 +33,7 @@ impl Explained for StoreError {
             Self::Scheme(_) | Self::Read { .. } => Exit::Project,
             Self::Write { .. } => Exit::Output,
             Self::Lost(_) | Self::Overtaken | Self::NotStaged => Exit::Rejected,
-            Self::OtherRoot(_) => Exit::Trust,
+            Self::OtherRoot(_) | Self::NotTheImage { .. } => Exit::Trust,
         }
     }
 
@@ -46,6 +48,9 @@ impl Explained for StoreError {
             Self::OtherRoot(_) => Some(
                 "publish into the store that belongs to `trust/root.json`, or into an empty one"
                     .into(),
+            ),
+            Self::NotTheImage { .. } => Some(
+                "put the file back: `cargo esp-ota publish` with the same image repairs it".into(),
             ),
             Self::Read { .. } => {
                 Some("check the folder of the store, and that you may read it".into())
@@ -64,6 +69,7 @@ impl Explained for StoreError {
             Self::Scheme(_)
             | Self::Lost(_)
             | Self::OtherRoot(_)
+            | Self::NotTheImage { .. }
             | Self::Overtaken
             | Self::NotStaged => None,
         }

@@ -8,7 +8,10 @@ pub mod error;
 
 use std::path::Path;
 
-use super::plan::{Existing, LIVE_TIMESTAMP, Plan, STAGED_TIMESTAMP, Upload};
+use sha2::{Digest, Sha256};
+
+use super::plan::{Copy, Existing, LIVE_TIMESTAMP, Plan, STAGED_TIMESTAMP, Upload};
+use crate::hex;
 use dir::Directory;
 pub use error::StoreError;
 
@@ -94,7 +97,30 @@ impl Store {
         for upload in &plan.plain {
             self.upload(upload).await?;
         }
+        for copy in &plan.copies {
+            self.copy(copy).await?;
+        }
+        for path in &plan.obsolete {
+            self.remove(path).await?;
+        }
         Ok(())
+    }
+
+    async fn copy(&self, Copy { path, of }: &Copy) -> Result<(), StoreError> {
+        let from = of.image_path();
+        let bytes = self.read(&from).await?.unwrap_or_default();
+        if hex::lower(&Sha256::digest(&bytes)) != of.sha256 {
+            return Err(StoreError::NotTheImage { path: from, copy: path.clone() });
+        }
+        let upload = Upload { path: path.clone(), bytes, existing: Existing::Repair };
+        self.upload(&upload).await
+    }
+
+    /// Removes a file. One that does not exist is fine.
+    pub async fn remove(&self, path: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Directory(directory) => directory.remove(path),
+        }
     }
 
     async fn create_new(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
