@@ -30,7 +30,8 @@ struct ListReport {
     newest: u64,
     folder: PathBuf,
     roles: Vec<RoleKeys>,
-    /// Keys that no role has: retired ones, and ones of an interrupted rotation.
+    /// Keys that no role has: retired ones, ones of an interrupted rotation, and files that cannot
+    /// be read.
     others: Vec<Other>,
 }
 
@@ -153,8 +154,11 @@ impl Report for ListReport {
             }
         }
         for other in &self.others {
-            let id = other.id.as_deref().unwrap_or("unreadable");
-            writeln!(out, "not in use: {id}  {}", other.file.display())?;
+            let file = other.file.display();
+            match &other.id {
+                Some(id) => writeln!(out, "not in use: {id}  {file}")?,
+                None => writeln!(out, "cannot be read, encrypted or damaged: {file}")?,
+            }
         }
         Ok(())
     }

@@ -117,7 +117,7 @@ impl Rotate {
         if !self.dry_run {
             for (role, replacement) in &replacements {
                 if scene.folder.next(*role, &scene.supplied)?.is_none() {
-                    scene.folder.keep_next(*role, &replacement.new)?;
+                    scene.folder.keep_next(*role, &replacement.new, &scene.supplied)?;
                 }
             }
             runtime.block_on(scene.write(&rotation))?;
