@@ -280,11 +280,11 @@ async fn of_two_publishers_at_once_one_wins_and_the_other_exits_1() {
     assert!(matches!(error, StoreError::Lost(_)));
     assert_eq!(error.exit(), Exit::Rejected);
 
-    // The other began after `one` was staged: whoever promotes first wins, whole.
+    // The other began after `one` was staged, so it has the later number, and wins, whole.
     let other = bench.plan(vec![release("1.2.0")]).await.unwrap();
     bench.store.stage(&other).await.unwrap();
     let error = bench.store.promote(&one).await.unwrap_err();
-    assert!(matches!(error, StoreError::NotStaged));
+    assert!(matches!(error, StoreError::LaterClaim(path) if path == "metadata/3.snapshot.json"));
     assert_eq!(bench.load().await.unwrap().releases().len(), 1);
     bench.store.promote(&other).await.unwrap();
     let error = bench.store.promote(&one).await.unwrap_err();
@@ -301,10 +301,10 @@ fn only_a_folder_is_a_store_so_far() {
         assert_eq!(error.exit(), Exit::Project);
         assert!(error.help().unwrap().contains("dir:"));
     }
-    let Store::Directory(inside) = Store::parse("dir:a b/dist", project).unwrap();
-    assert_eq!(inside.folder(), Path::new("/project/a b/dist"));
-    let Store::Directory(outside) = Store::parse("dir:/srv/www", project).unwrap();
-    assert_eq!(outside.folder(), Path::new("/srv/www"));
+    let inside = Store::parse("dir:a b/dist", project).unwrap();
+    assert_eq!(inside.folder(), Some(Path::new("/project/a b/dist")));
+    let outside = Store::parse("dir:/srv/www", project).unwrap();
+    assert_eq!(outside.folder(), Some(Path::new("/srv/www")));
 }
 
 #[tokio::test]
