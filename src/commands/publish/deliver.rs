@@ -12,7 +12,7 @@ use super::rehearsal::{NotRehearsed, Rehearsed};
 use crate::commands::Context;
 use crate::config::Project;
 use crate::error::Failure;
-use crate::release::plan::{LIVE_TIMESTAMP, Plan};
+use crate::release::plan::{LIVE_TIMESTAMP, Plan, Upload};
 use crate::release::repository::{State, View};
 use crate::release::store::Store;
 use crate::trust::PinnedRoot;
@@ -111,13 +111,14 @@ impl Delivery<'_> {
     }
 
     async fn upload(&self, plan: &Plan) -> Result<(), Failure> {
-        let length = |bytes: &Vec<u8>| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let total = plan.uploads.iter().map(|upload| length(&upload.bytes)).sum();
+        let length = |upload: &Upload| u64::try_from(upload.bytes.len()).unwrap_or(u64::MAX);
+        let total = plan.uploads.iter().map(length).fold(0, u64::saturating_add);
         let bar = self.context.output.progress("uploading", total);
         let mut done: u64 = 0;
         for upload in &plan.uploads {
-            self.store.upload(upload).await?;
-            done = done.saturating_add(length(&upload.bytes));
+            let progress = |sent| bar.at(done.saturating_add(sent));
+            self.store.upload_with(upload, &progress).await?;
+            done = done.saturating_add(length(upload));
             bar.at(done);
         }
         Ok(())

@@ -12,6 +12,8 @@ use crate::output::{Paint, Report, Tone};
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::commands) struct PublishReport {
+    /// `false`: this is what was done.
+    pub(super) dry_run: bool,
     pub(super) product: String,
     pub(super) channel: String,
     pub(super) version: String,
