@@ -46,6 +46,8 @@ mod partitions_show;
 mod publish;
 mod publish_chips;
 mod publish_fleet;
+#[cfg(unix)]
+mod publish_interrupted;
 mod publish_public;
 mod publish_refresh;
 mod redact;
