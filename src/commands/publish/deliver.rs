@@ -2,9 +2,11 @@
 //! rehearsed, and only then promoted.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
+use semver::Version;
 use serde::Serialize;
 
 use super::PublishError;
@@ -67,6 +69,36 @@ pub(in crate::commands) struct Rehearsed {
     pub(in crate::commands) flash_operations: u64,
 }
 
+/// Whether devices are offered something that is new to all of them. What is left after a halt was
+/// rehearsed when it was new itself, and an emergency stop does not wait for another proof of it.
+fn is_raised(before: Option<&Release>, next: Option<&Release>) -> bool {
+    let version = |release: &Release| Version::parse(&release.custom.version).ok();
+    next.is_some_and(|next| {
+        before.is_none_or(|before| {
+            let other_bytes = before.sha256 != next.sha256;
+            other_bytes && version(next) > version(before)
+        })
+    })
+}
+
+impl Delivered {
+    /// Each rehearsal, in a line of its own.
+    pub(in crate::commands) fn tell(&self, out: &mut dyn Write) -> io::Result<()> {
+        for rehearsed in &self.rehearsed {
+            let from = rehearsed.from.as_deref().unwrap_or("no release");
+            if let Some(slot) = rehearsed.slot {
+                writeln!(
+                    out,
+                    "  {}: rehearsed from {from}: the agent installed {} into ota_{slot} with {} \
+                     flash operations in all, and both bootloader models start it",
+                    rehearsed.chip, rehearsed.version, rehearsed.flash_operations
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Delivery<'_> {
     /// Writes, proves and promotes. Whatever fails before the end leaves the live repository as it
     /// was, and no device has seen anything.
@@ -84,7 +116,7 @@ impl Delivery<'_> {
             for (chip, channel) in self.kinds(staged.releases()) {
                 let fleet = self.fleet(before.releases(), chip, &channel);
                 let next = self.fleet(staged.releases(), chip, &channel);
-                if next.goal.is_some() && next.goal != fleet.goal {
+                if is_raised(fleet.goal.as_ref(), next.goal.as_ref()) {
                     delivered.rehearsed.push(self.rehearse(chip, channel, &next).await?);
                 }
             }

@@ -58,17 +58,7 @@ impl Report for PublishReport {
                 writeln!(out, "  {chip}: plain copy at `{plain}`")?;
             }
         }
-        for rehearsed in &self.delivered.rehearsed {
-            let from = rehearsed.from.as_deref().unwrap_or("no release");
-            if let Some(slot) = rehearsed.slot {
-                writeln!(
-                    out,
-                    "  {}: rehearsed from {from}: the agent installed {} into ota_{slot} with {} \
-                     flash operations in all, and both bootloader models start it",
-                    rehearsed.chip, rehearsed.version, rehearsed.flash_operations
-                )?;
-            }
-        }
+        self.delivered.tell(out)?;
         match &self.verified_from {
             Some(url) => writeln!(out, "  verified from {url} with the pinned roots alone"),
             None => writeln!(
