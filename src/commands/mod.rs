@@ -15,8 +15,10 @@ pub mod rehearse;
 pub mod rollout;
 pub mod serve;
 pub mod slots;
+mod stamp;
 
 pub use context::{Context, ContextError};
+pub use stamp::StampError;
 
 use std::path::{Path, PathBuf};
 

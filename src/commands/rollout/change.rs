@@ -18,7 +18,6 @@ use crate::release::custom::Rollout;
 use crate::release::keys::{KeyFolder, Supplied};
 use crate::release::repository::{Changes, Expiry, Terms};
 use crate::release::rules::Release;
-use crate::release::store::Store;
 use crate::virtual_device::rehearsal::aim;
 
 /// Give a release to another share of the devices
@@ -81,7 +80,7 @@ fn change(context: &Context, share: Share, which: &Which) -> Result<Exit, Failur
     let roots = ca::project_roots(&project, now)?;
     let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
     let keys = folder.load_for_publish(&Supplied::from_environment(context::variable))?;
-    let store = Store::parse(&project.store.value, &project.folder)?;
+    let store = context.store(&project)?;
     let is_url_given = matches!(project.url.origin, Origin::Flag(_));
     let is_public = which.public || which.connect.is_some() || is_url_given;
     let outside = outside(&project, is_public, which.connect)?;

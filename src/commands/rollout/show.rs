@@ -14,7 +14,6 @@ use crate::error::{Exit, Failure};
 use crate::output::{Paint, Report, Tone};
 use crate::release::keys::Role;
 use crate::release::repository::State;
-use crate::release::store::Store;
 use crate::virtual_device::rehearsal::aim;
 
 /// Show what is listed, for which share of the devices, and what they make of it
@@ -69,7 +68,7 @@ impl Show {
         let project = context.project(&self.project)?;
         let now = context.now();
         let root = build::tuf_root(&project)?;
-        let store = Store::parse(&project.store.value, &project.folder)?;
+        let store = context.store(&project)?;
         let state = context::runtime()?.block_on(publish::load(context, &store, &root, now))?;
         context.output.answer(&report(&project, &state, now), Exit::Success)
     }
