@@ -44,6 +44,8 @@ mod partitions_explain;
 mod partitions_generate;
 mod partitions_show;
 mod publish;
+mod publish_fleet;
+mod publish_public;
 mod redact;
 mod rehearse;
 mod rehearse_emulator;

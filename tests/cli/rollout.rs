@@ -69,6 +69,7 @@ struct Change {
     releases: Vec<Changed>,
     plain: Vec<Plain>,
     rehearsed: Vec<serde_json::Value>,
+    not_rehearsed: Vec<serde_json::Value>,
     live_at_url: Option<bool>,
     store: String,
     verified_from: Option<String>,
@@ -223,11 +224,12 @@ fn a_share_is_raised_in_metadata_alone() {
     project
         .run(["rollout", "set", "25%"])
         .exits(0)
-        .stdout(
-            "thermostat 1.1.0 for esp32c3 goes from 10 % to 25 % of the devices\n  \
-             written to dir:dist, and not verified from outside\n",
-        )
-        .stderr("")
+        .stdout_is(|text| {
+            text.starts_with("thermostat 1.1.0 for esp32c3 goes from 10 % to 25 % of the devices\n")
+                && text.contains("  esp32c3: rehearsed from 1.0.0: the agent installed 1.1.0 into ")
+                && text.ends_with("  written to dir:dist, and not verified from outside\n")
+        })
+        .stderr("rehearsing esp32c3 with the device's own agent\n")
         .changed(&[
             "dist/metadata/3.snapshot.json",
             "dist/metadata/3.targets.json",
@@ -250,11 +252,14 @@ fn a_share_is_raised_in_metadata_alone() {
             assert_eq!(release.sha256.len(), 64);
             let path = "esp32c3/firmware.bin".into();
             assert_eq!(report.plain, [Plain { path, version: Some("1.1.0".into()) }]);
-            // It was rehearsed when it was published.
-            assert!(report.rehearsed.is_empty());
+            let told = |it: &serde_json::Value| (it["from"].clone(), it["version"].clone());
+            let told: Vec<_> = report.rehearsed.iter().map(told).collect();
+            let expected = [(None, "1.1.0"), (Some("1.1.0"), "1.1.0"), (Some("1.0.0"), "1.1.0")];
+            assert_eq!(told, expected.map(|(from, to)| (from.into(), to.into())));
+            assert!(report.not_rehearsed.is_empty());
             assert_eq!((report.live_at_url, report.verified_from), (None, None));
         })
-        .stderr("");
+        .stderr("rehearsing esp32c3 with the device's own agent\n");
     plain_is(&project, "1.1.0");
 }
 
@@ -426,12 +431,13 @@ fn several_chips_change_together_and_where_they_differ_nothing_is_guessed() {
     project
         .run(["rollout", "set", "50"])
         .exits(0)
-        .stdout(
-            "thermostat 1.1.0 for esp32c3 goes from 10 % to 50 % of the devices\n\
-             thermostat 1.1.0 for esp32s3 is at 50 % of the devices already\n  \
-             written to dir:dist, and not verified from outside\n",
-        )
-        .stderr("");
+        .stdout_is(|text| {
+            text.starts_with(
+                "thermostat 1.1.0 for esp32c3 goes from 10 % to 50 % of the devices\n\
+                 thermostat 1.1.0 for esp32s3 is at 50 % of the devices already\n",
+            )
+        })
+        .stderr("rehearsing esp32c3 with the device's own agent\n");
     Release::new("1.2.0", material::image("1.2.0")).publish(&project);
     refused(
         &project,

@@ -138,7 +138,8 @@ reports! {
     }
     Publish {
         product: String, channel: String, version: String, published: bool,
-        images: Vec<PublishImage>, rehearsed: Vec<Rehearsed>, rehearsed_with_own_agent: bool,
+        images: Vec<PublishImage>, rehearsed: Vec<Rehearsed>, not_rehearsed: Vec<NotRehearsed>,
+        rehearsed_with_own_agent: bool,
         store: String, verified_from: Option<String>, live_at_url: Option<bool>,
     }
     Serve {
@@ -301,8 +302,9 @@ parts! {
     }
     Rehearsed {
         chip: String, channel: String, from: Option<String>, version: String, slot: Option<u32>,
-        flash_operations: u64,
+        flash_operations: u64, rehearsed_with_own_agent: bool,
     }
+    NotRehearsed { chip: String, channel: String, from: Option<String>, reason: String, }
     NextBoot {
         without_rollback: String, with_rollback: String, proven: bool, because: Vec<String>,
         because_with_rollback: Option<Vec<String>>,

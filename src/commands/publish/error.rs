@@ -58,7 +58,7 @@ pub enum PublishError {
     #[error("`esp-ota.toml` names no URL to verify the release from")]
     NoUrl,
     /// The public URL does not show what was written to the store.
-    #[error("`{url}` {} the staged timestamp that was just written to `{store}`", verb(*.status))]
+    #[error("`{url}` {} the staged timestamp that was written to `{store}`", verb(*.status))]
     NotSeen {
         /// What devices read.
         url: String,
@@ -67,9 +67,36 @@ pub enum PublishError {
         /// The answer, where it is no file.
         status: Option<u16>,
     },
+    /// The public URL cannot be read as devices read it.
+    #[error("`{url}` cannot be read as devices read it")]
+    Outside {
+        /// What devices read.
+        url: String,
+        /// Why.
+        source: Box<RehearsalError>,
+    },
+    /// The device's own client does not believe the new metadata.
+    #[error("devices would not read the new metadata")]
+    Unread(#[source] Box<RehearsalError>),
     /// The device's own agent would not end up with it.
-    #[error(transparent)]
-    Rehearsal(#[from] RehearsalError),
+    #[error(
+        "{chip} devices {} would not end up with the release",
+        from.as_ref().map_or("without a release".to_owned(), |from| format!("that run `{from}`"))
+    )]
+    Rehearsal {
+        /// The device's chip.
+        chip: Chip,
+        /// What it runs.
+        from: Option<String>,
+        /// Why.
+        source: Box<RehearsalError>,
+    },
+}
+
+impl PublishError {
+    pub(super) fn outside(url: &str, source: RehearsalError) -> Self {
+        Self::Outside { url: url.to_owned(), source: Box::new(source) }
+    }
 }
 
 fn verb(status: Option<u16>) -> String {
@@ -88,7 +115,9 @@ impl Explained for PublishError {
             | Self::AgentDrift
             | Self::NotSeen { .. } => Exit::Rejected,
             Self::NoUrl => Exit::Project,
-            Self::Rehearsal(error) => error.exit(),
+            Self::Outside { source, .. }
+            | Self::Unread(source)
+            | Self::Rehearsal { source, .. } => source.exit(),
         }
     }
 
@@ -110,8 +139,11 @@ impl Explained for PublishError {
                  `metadata/staged/` out of caches; nothing was promoted"
                     .into(),
             ),
-            Self::Rehearsal(_) => {
-                Some("nothing was promoted: devices still see what they saw before".into())
+            Self::Outside { source, .. }
+            | Self::Unread(source)
+            | Self::Rehearsal { source, .. } => {
+                let help = source.help().map_or(String::new(), |help| format!("{help}; "));
+                Some(format!("{help}nothing was promoted: devices see what they saw before"))
             }
         }
     }
@@ -127,7 +159,9 @@ impl Explained for PublishError {
             | Self::AgentDrift
             | Self::NoUrl
             | Self::NotSeen { .. } => None,
-            Self::Rehearsal(error) => error.location(),
+            Self::Outside { source, .. }
+            | Self::Unread(source)
+            | Self::Rehearsal { source, .. } => source.location(),
         }
     }
 }

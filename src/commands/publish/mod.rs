@@ -2,7 +2,9 @@
 
 mod deliver;
 mod error;
+mod fleet;
 mod offer;
+mod rehearsal;
 mod report;
 
 use std::net::SocketAddr;
@@ -77,7 +79,10 @@ impl Publish {
         if drifted {
             report.rehearsed_with_own_agent = false;
             context.output.warn("not rehearsed with its own agent: `src/ota` was changed");
+        } else {
+            report.delivered.warn_of_agents(context);
         }
+        report.delivered.warn_of_gaps(context);
         context.output.answer(&report, Exit::Success)
     }
 }
@@ -148,8 +153,8 @@ fn publish(
             version,
             published: !plan.is_published(),
             images,
+            rehearsed_with_own_agent: delivered.is_with_own_agent(),
             delivered,
-            rehearsed_with_own_agent: true,
             store: project.store.value.clone(),
             verified_from: outside.map(|outside| outside.url.to_owned()),
         })

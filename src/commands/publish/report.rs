@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::deliver::Delivered;
+use super::rehearsal::{NotRehearsed, Rehearsed};
 use crate::chip::Chip;
 use crate::output::{Paint, Report, Tone};
 
@@ -58,7 +59,7 @@ impl Report for PublishReport {
                 writeln!(out, "  {chip}: plain copy at `{plain}`")?;
             }
         }
-        self.delivered.tell(out)?;
+        self.delivered.human(out)?;
         match &self.verified_from {
             Some(url) => writeln!(out, "  verified from {url} with the pinned roots alone"),
             None => writeln!(
@@ -67,5 +68,38 @@ impl Report for PublishReport {
                  `cargo esp-ota rehearse --public`"
             ),
         }
+    }
+}
+
+impl Delivered {
+    /// A line for each update.
+    pub(in crate::commands) fn human(&self, out: &mut dyn Write) -> io::Result<()> {
+        for rehearsed in &self.rehearsed {
+            let Rehearsed { chip, version, flash_operations, .. } = rehearsed;
+            let from = rehearsed.from.as_deref().unwrap_or("no release");
+            let agent = if rehearsed.rehearsed_with_own_agent {
+                "the agent"
+            } else {
+                "this tool's agent, which is not its own,"
+            };
+            match rehearsed.slot {
+                Some(slot) => writeln!(
+                    out,
+                    "  {chip}: rehearsed from {from}: {agent} installed {version} into ota_{slot} \
+                     with {flash_operations} flash operations in all, and both bootloader models \
+                     start it"
+                )?,
+                None => writeln!(
+                    out,
+                    "  {chip}: rehearsed from {from}: {agent} has nothing to do and keeps {version}"
+                )?,
+            }
+        }
+        for open in &self.not_rehearsed {
+            let NotRehearsed { chip, from, reason, .. } = open;
+            let from = from.as_deref().unwrap_or("no release");
+            writeln!(out, "  {chip}: not rehearsed from {from}: {reason}")?;
+        }
+        Ok(())
     }
 }

@@ -124,6 +124,8 @@ fn change(context: &Context, share: Share, which: &Which) -> Result<Exit, Failur
             let delivery = Delivery { context, project, store, root, roots, outside, now };
             delivery.deliver(&state, &plan).await?
         };
+        delivered.warn_of_agents(context);
+        delivered.warn_of_gaps(context);
         Ok::<_, Failure>(ChangeReport {
             product: product.to_owned(),
             channel: channel.to_owned(),

@@ -92,7 +92,7 @@ impl Report for ChangeReport {
         if self.dry_run {
             return writeln!(out, "nothing was written to {store}");
         }
-        self.delivered.tell(out)?;
+        self.delivered.human(out)?;
         match &self.verified_from {
             Some(url) => writeln!(out, "  verified from {url} with the pinned roots alone"),
             None => writeln!(out, "  written to {store}, and not verified from outside"),
