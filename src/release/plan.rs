@@ -37,7 +37,7 @@ pub enum Existing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The files that no device reads yet, in the order in which they are written; the staged
-    /// timestamp is the last. Empty where everything is published already.
+    /// timestamp is the last. Where everything is published already, its images alone.
     pub uploads: Vec<Upload>,
     /// The new timestamp, where there is one.
     pub timestamp: Option<Vec<u8>>,
@@ -45,8 +45,23 @@ pub struct Plan {
     pub base: Option<Vec<u8>>,
     /// `<chip>/firmware.bin`, written after promotion.
     pub plain: Vec<Upload>,
+    /// The same, of images that the store has already.
+    pub copies: Vec<Copy>,
+    /// Plain copies of releases that not every device may take any more: they go after promotion.
+    pub obsolete: Vec<String>,
     /// The releases that this plan adds.
     pub added: Vec<Release>,
+    /// Everything that is listed then; empty where nothing changes.
+    pub releases: Vec<Release>,
+}
+
+/// A listed image under another name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// Path of the copy below the store.
+    pub path: String,
+    /// What it is a copy of.
+    pub of: Release,
 }
 
 impl Plan {

@@ -5,6 +5,7 @@
 
 pub mod error;
 mod images;
+mod next;
 mod seal;
 
 use std::collections::HashMap;
@@ -17,16 +18,17 @@ use tough::{ExpirationEnforcement, RepositoryLoader, TargetName};
 use url::Url;
 
 use super::custom::Custom;
-use super::keys::{PublishKeys, Role, SigningKey};
+use super::keys::{Role, SigningKey};
 use super::plan::{Existing, Plan, Upload};
 use super::root::{self, RootFile};
-use super::rules::{self, Release, Verdict};
+use super::rules::Release;
 use super::store::{LARGEST_JUMP, Store};
 pub use super::transport::View;
 use super::transport::{BASE, StoreTransport};
 use crate::hex;
 pub use error::RepositoryError;
 pub use images::verify_images;
+pub use next::Changes;
 use seal::Signers;
 
 /// How long signed metadata is good for, in days.
@@ -207,71 +209,6 @@ impl State {
             Role::Snapshot => self.ends.snapshot,
             Role::Timestamp => self.ends.timestamp,
         }
-    }
-
-    /// Works out all files of the next state. Nothing is written.
-    ///
-    /// # Errors
-    ///
-    /// Beside failures to sign: any image that the rules of [`super::rules`] refuse.
-    pub async fn publish(
-        &self,
-        keys: &PublishKeys,
-        new: Vec<NewRelease>,
-        terms: Terms<'_>,
-    ) -> Result<Plan, RepositoryError> {
-        let mut plan = Plan { base: self.base.clone(), ..Plan::default() };
-        let mut releases = self.releases.clone();
-        let mut targets = self.targets.clone();
-        let mut images = Vec::new();
-        for NewRelease { image, mut custom } in new {
-            custom.version = rules::version(&custom.version)?.to_string();
-            let digest = Sha256::digest(&image).to_vec();
-            let length = u64::try_from(image.len()).unwrap_or(u64::MAX);
-            let release = Release { sha256: hex::lower(&digest), length, custom };
-            if rules::judge(&releases, &release)? == Verdict::New {
-                let (name, target) = target(&release, digest)?;
-                targets.insert(name, target);
-                releases.push(release.clone());
-                plan.added.push(release.clone());
-            }
-            images.push((release, image));
-        }
-
-        if !plan.added.is_empty() {
-            let signers = Signers {
-                root: &self.root,
-                root_size: self.root_file.bytes.len(),
-                targets: Some(&keys.targets),
-                snapshot: &keys.snapshot,
-                timestamp: &keys.timestamp,
-            };
-            let times = (terms.now, terms.expiry);
-            let sealed = self.seal(&signers, targets, &releases, times).await?;
-            for (release, image) in &images {
-                if plan.added.contains(release) {
-                    plan.uploads.push(Upload {
-                        path: release.image_path(),
-                        bytes: image.clone(),
-                        existing: Existing::Repair,
-                    });
-                }
-            }
-            plan.uploads.push(self.root_file.clone());
-            plan.uploads.extend(sealed.uploads());
-            plan.timestamp = Some(sealed.timestamp);
-        }
-        for (release, image) in images {
-            let plain = rules::newest_for_everyone(&releases, &release.custom, terms.plain_channel);
-            if plain == Some(&release) {
-                plan.plain.push(Upload {
-                    path: format!("{}/firmware.bin", release.custom.chip),
-                    bytes: image,
-                    existing: Existing::Repair,
-                });
-            }
-        }
-        Ok(plan)
     }
 
     /// Signs everything anew under `root`, as it is listed now. Nothing is written.

@@ -22,6 +22,8 @@ pub enum StoreError {
     Lost(String),
     #[error("`{0}` in the store is another root than the trusted one")]
     OtherRoot(String),
+    #[error("`{path}` is not the listed image, so `{copy}` stays as it was")]
+    NotTheImage { path: String, copy: String },
     #[error("the live timestamp changed since this publish began")]
     Overtaken,
     #[error("the live timestamp is another publish's, which went live at the same moment")]
@@ -60,7 +62,7 @@ impl Explained for StoreError {
             | Self::Overwritten
             | Self::NotStaged => Exit::Rejected,
             Self::WebDav(error) => error.exit(),
-            Self::OtherRoot(_) => Exit::Trust,
+            Self::OtherRoot(_) | Self::NotTheImage { .. } => Exit::Trust,
         }
     }
 
@@ -93,6 +95,9 @@ impl Explained for StoreError {
                 "publish into the store that belongs to `trust/root.json`, or into an empty one"
                     .into(),
             ),
+            Self::NotTheImage { .. } => Some(
+                "put the file back: `cargo esp-ota publish` with the same image repairs it".into(),
+            ),
             Self::Read { .. } => {
                 Some("check the folder of the store, and that you may read it".into())
             }
@@ -111,6 +116,7 @@ impl Explained for StoreError {
             | Self::Credentials(_)
             | Self::Lost(_)
             | Self::OtherRoot(_)
+            | Self::NotTheImage { .. }
             | Self::Overtaken
             | Self::LaterClaim(_)
             | Self::Changed(_)
