@@ -1,5 +1,6 @@
 //! Publishing, from keys to what a TUF client reads, in a real folder.
 
+mod reproducible;
 mod rotation;
 mod trust;
 
