@@ -248,6 +248,23 @@ fn a_release_that_lacks_the_root_is_named_although_the_newest_has_it() {
 }
 
 #[test]
+fn a_version_is_not_retired_by_one_of_another_channel() {
+    let (old, new) = (Authority::root("Old Root"), Authority::root("New Root"));
+    let project = pinning(&[&old, &new]);
+    publish(&project, "1.2.0", &[&old]);
+    let roots = vec![fingerprint(&old), fingerprint(&new)];
+    Release::new("1.3.0", material::image("1.3.0"))
+        .with(|custom| (custom.roots, custom.channels) = (roots, vec!["beta".into()]))
+        .publish(&project);
+    let host = served(&project, new.leaf(&[]));
+    report(&project, &host.address, &[], 6);
+    check(&project, &host.address, &["--retired", "1.2.0"]).exits(2).stdout("").stderr(
+        "error: `--retired 1.2.0`: in `stable`, no newer release for esp32c3 is for every device\n  \
+         help: publish a newer one in `stable`, and let its rollout reach 100 percent\n",
+    );
+}
+
+#[test]
 fn a_release_whose_roots_nobody_knows_is_not_called_good() {
     let (gone, root) = (Authority::root("Gone Root"), Authority::root("Root"));
     let project = pinning(&[&root]);

@@ -164,7 +164,8 @@ macro_rules! parts {
 
 parts! {
     PlannedRelease {
-        version: String, chip: String, has_new: bool, has_other: bool, is_newest: bool,
+        version: String, chip: String, channels: Vec<String>, rollout_percent: u8, has_new: bool,
+        has_other: bool, current_in: Vec<String>,
         retired: bool, staged: Option<Reached>,
     }
     Reached {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::chip::Chip;
 use crate::commands::file_list;
 use crate::error::{Exit, Explained, Location};
 
@@ -66,9 +67,18 @@ pub enum CaError {
     /// A version that is not there.
     #[error("`--retired {0}`: no such version is published")]
     NotPublished(String),
-    /// A version that devices are told to take.
-    #[error("`--retired {0}`: it is the newest for a chip, which devices are told to take")]
-    Newest(String),
+    /// A version that devices may run for as long as nothing newer is there for them.
+    #[error(
+        "`--retired {version}`: in `{channel}`, no newer release for {chip} is for every device"
+    )]
+    Current {
+        /// The version.
+        version: String,
+        /// The chip.
+        chip: Chip,
+        /// The channel.
+        channel: String,
+    },
     /// Nothing is pinned under this name.
     #[error("`{0}` is neither the fingerprint nor a file of a pinned root")]
     NotPinned(String),
@@ -91,7 +101,7 @@ impl Explained for CaError {
             | Self::OnlyForUrl(_)
             | Self::NothingToTrust
             | Self::NotPublished(_)
-            | Self::Newest(_)
+            | Self::Current { .. }
             | Self::NotPinned(_)
             | Self::NotBelow { .. } => Exit::Usage,
             Self::Fingerprint { .. } | Self::Pinned { .. } => Exit::Trust,
@@ -117,9 +127,12 @@ impl Explained for CaError {
             Self::Exists(_) => Some("rename your file, or remove that one".into()),
             Self::NoRoots => Some("pin one with `cargo esp-ota ca add URL|FILE`".into()),
             Self::Stale(_) => Some("run `cargo esp-ota ca embed`".into()),
-            Self::NotPublished(_) | Self::Newest(_) => {
-                Some("name one of `releases` in `cargo esp-ota ca plan --format json`, below the newest".into())
-            }
+            Self::NotPublished(_) => Some(
+                "name one of `releases` in `cargo esp-ota ca plan --new FILE --format json`".into(),
+            ),
+            Self::Current { channel, .. } => Some(format!(
+                "publish a newer one in `{channel}`, and let its rollout reach 100 percent"
+            )),
             Self::NothingToTrust => Some("pass the roots with `--roots FILE`".into()),
             Self::NoUrl => {
                 Some("set `url = \"https://…\"` under `[release]`, or pass `--url`".into())
@@ -148,7 +161,7 @@ impl Explained for CaError {
             | Self::Exists(_)
             | Self::NothingToTrust
             | Self::NotPublished(_)
-            | Self::Newest(_)
+            | Self::Current { .. }
             | Self::NoUrl
             | Self::NotBelow { .. }
             | Self::NotPinned(_)
