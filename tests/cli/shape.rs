@@ -87,7 +87,7 @@ reports! {
     }
     Explain { codes: Vec<Listed>, page: Option<String>, }
     CaAdd {
-        added: Vec<Root>, files: Vec<String>, pinned: usize, generated: Vec<String>,
+        added: Vec<Root>, already: Vec<Root>, files: Vec<String>, pinned: usize, generated: Vec<String>,
         server: Option<LiveServer>,
     }
     CaList { roots: Vec<ListedRoot>, }

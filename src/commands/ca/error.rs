@@ -18,16 +18,6 @@ pub enum CaError {
         /// What would be pinned, with fingerprints.
         roots: String,
     },
-    /// The root of a server is pinned.
-    #[error("`{subject}`, which anchors `{host}`, is pinned already (SHA-256 {sha256})")]
-    Pinned {
-        /// Whose root it is.
-        subject: String,
-        /// The server.
-        host: String,
-        /// Its fingerprint.
-        sha256: String,
-    },
     /// An option that says how to reach a server, and there is none.
     #[error("`{0}` is for a URL, and this is a file")]
     OnlyForUrl(&'static str),
@@ -104,7 +94,7 @@ impl Explained for CaError {
             | Self::Current { .. }
             | Self::NotPinned(_)
             | Self::NotBelow { .. } => Exit::Usage,
-            Self::Fingerprint { .. } | Self::Pinned { .. } => Exit::Trust,
+            Self::Fingerprint { .. } => Exit::Trust,
             Self::NoRoots | Self::NoUrl | Self::Kind(_) | Self::NotAList(_) => Exit::Project,
         }
     }
@@ -116,15 +106,11 @@ impl Explained for CaError {
                 "compare the fingerprint with the authority's own page, then pass `--sha256 HEX`"
                     .into(),
             ),
-            Self::Pinned { .. } => Some(
-                "pin a spare: another root of the same chain with `--sha256 HEX`, or one from a file"
-                    .into(),
-            ),
             Self::OnlyForUrl(_) => Some("leave it out, or name a server: `https://…`".into()),
             Self::Fingerprint { .. } => {
                 Some("get the certificate from the authority again, and trust neither".into())
             }
-            Self::Exists(_) => Some("rename your file, or remove that one".into()),
+            Self::Exists(_) => Some("rename or remove that file".into()),
             Self::NoRoots => Some("pin one with `cargo esp-ota ca add URL|FILE`".into()),
             Self::Stale(_) => Some("run `cargo esp-ota ca embed`".into()),
             Self::NotPublished(_) => Some(
@@ -156,7 +142,6 @@ impl Explained for CaError {
             Self::Unconfirmed
             | Self::NoTerminal { .. }
             | Self::OnlyForUrl(_)
-            | Self::Pinned { .. }
             | Self::Fingerprint { .. }
             | Self::Exists(_)
             | Self::NothingToTrust
