@@ -1,5 +1,6 @@
 //! What a publish will write, in order. Made in memory, before the first byte leaves.
 
+use super::keys::Role;
 use super::rules::Release;
 
 /// Where the newest timestamp is, for devices.
@@ -36,7 +37,7 @@ pub enum Existing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The files that no device reads yet, in the order in which they are written; the staged
-    /// timestamp is the last. Empty where everything is published already.
+    /// timestamp is the last. Where everything is published already, its images alone.
     pub uploads: Vec<Upload>,
     /// The new timestamp, where there is one.
     pub timestamp: Option<Vec<u8>>,
@@ -44,11 +45,39 @@ pub struct Plan {
     pub base: Option<Vec<u8>>,
     /// `<chip>/firmware.bin`, written after promotion.
     pub plain: Vec<Upload>,
+    /// The same, of images that the store has already.
+    pub copies: Vec<Copy>,
+    /// Plain copies of releases that not every device may take any more: they go after promotion.
+    pub obsolete: Vec<String>,
     /// The releases that this plan adds.
     pub added: Vec<Release>,
+    /// Everything that is listed then; empty where nothing changes.
+    pub releases: Vec<Release>,
+}
+
+/// A listed image under another name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// Path of the copy below the store.
+    pub path: String,
+    /// What it is a copy of.
+    pub of: Release,
 }
 
 impl Plan {
+    /// The files whose numbers this plan claims.
+    pub fn claims(&self) -> impl Iterator<Item = &Upload> {
+        self.uploads.iter().filter(|upload| upload.existing == Existing::Lost)
+    }
+
+    /// The number that this plan claims for a role, where it does.
+    pub fn number(&self, role: Role) -> Option<u64> {
+        let suffix = format!(".{role}.json");
+        self.claims().find_map(|claim| {
+            claim.path.strip_prefix("metadata/")?.strip_suffix(&suffix)?.parse().ok()
+        })
+    }
+
     /// Whether every image was published before, so that no metadata changes.
     pub fn is_published(&self) -> bool {
         self.timestamp.is_none()

@@ -6,6 +6,7 @@
 use semver::Version;
 
 use super::custom::{Caps, Custom, WHOLE_FLEET, is_plain_name};
+use crate::chip::Chip;
 use crate::error::{Exit, Explained};
 
 /// An image that is, or is to be, listed in the targets metadata.
@@ -161,18 +162,18 @@ fn judge_same_version(same: &Release, offered: &Release) -> Result<Verdict, Refu
     }
 }
 
-/// The release that a plain client of `channel` on the same chip as `of` gets: the newest that
-/// every device may take.
+/// The release that a plain client of `channel` gets for a product and chip: the newest that every
+/// device may take.
 pub fn newest_for_everyone<'a>(
     published: &'a [Release],
-    of: &Custom,
+    (product, chip): (&str, Chip),
     channel: &str,
 ) -> Option<&'a Release> {
     published
         .iter()
         .filter(|release| {
-            release.custom.product == of.product
-                && release.custom.chip == of.chip
+            release.custom.product == product
+                && release.custom.chip == chip
                 && release.custom.is_fully_rolled_out(channel)
         })
         .filter_map(|release| Some((Version::parse(&release.custom.version).ok()?, release)))
@@ -254,7 +255,6 @@ impl Explained for Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chip::Chip;
     use crate::release::custom::tests::example;
 
     fn release(version: &str, content: &str) -> Release {
@@ -349,7 +349,8 @@ mod tests {
         beta.custom.channels = vec!["beta".into()];
         let published = [release("1.2.0", "b"), release("1.1.0", "a"), trying, beta];
         let plain = |channel| {
-            newest_for_everyone(&published, &example("9.9.9"), channel).map(|r| r.sha256.as_str())
+            newest_for_everyone(&published, ("thermostat", Chip::Esp32c3), channel)
+                .map(|r| r.sha256.as_str())
         };
         assert_eq!(plain("stable"), Some("b"));
         assert_eq!(plain("beta"), Some("d"));

@@ -35,6 +35,8 @@ pub enum RepositoryError {
     ImageDamaged { path: String, found: String },
     #[error("what the metadata says about `{target}` cannot be understood")]
     Custom { target: String, source: serde_json::Error },
+    #[error("`{0}` is not published")]
+    NotListed(String),
     #[error("`{file}` is numbered far above the live version, which is {live}")]
     Jump { file: String, live: u64 },
     #[error("the version numbers of the {role} metadata are used up")]
@@ -88,7 +90,7 @@ impl Explained for RepositoryError {
             | Self::UsedUp { .. }
             | Self::KeyNotInRoot { .. }
             | Self::Threshold { .. } => Exit::Trust,
-            Self::ImageMissing(_) | Self::NotAscii { .. } => Exit::Rejected,
+            Self::ImageMissing(_) | Self::NotListed(_) | Self::NotAscii { .. } => Exit::Rejected,
             Self::Refused(error) => error.exit(),
             Self::Store(error) => error.exit(),
         }
@@ -129,6 +131,7 @@ impl Explained for RepositoryError {
                 "sign with the {role} key that was made together with `trust/root.json`"
             )),
             Self::Expiry { .. } => Some("choose fewer days".into()),
+            Self::NotListed(_) => Some("see what is: `cargo esp-ota rollout show`".into()),
             Self::Unreadable(_)
             | Self::UsedUp { .. }
             | Self::Sign { .. }
@@ -153,6 +156,7 @@ impl Explained for RepositoryError {
             | Self::ImageMissing(_)
             | Self::ImageDamaged { .. }
             | Self::Custom { .. }
+            | Self::NotListed(_)
             | Self::Jump { .. }
             | Self::UsedUp { .. }
             | Self::KeyNotInRoot { .. }

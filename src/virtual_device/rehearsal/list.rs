@@ -27,6 +27,21 @@ pub async fn published(
     }
 }
 
+/// One file, over TLS that trusts `roots` alone: at most `limit` bytes and one more, or the status
+/// of another answer than 200.
+pub async fn file(
+    source: &Source<'_>,
+    roots: &[PinnedRoot],
+    path: &str,
+    limit: usize,
+) -> Result<Result<Vec<u8>, u16>, RehearsalError> {
+    let mut wire = source.open(roots)?;
+    match wire.whole(path, limit).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(RehearsalError::transport(error, wire)),
+    }
+}
+
 /// What a client remembers until it is gone.
 #[derive(Debug, Default)]
 pub(super) struct Memory(BTreeMap<String, Vec<u8>>);

@@ -35,7 +35,7 @@ pub use effort::{
 };
 pub use error::{AgentFailure, RehearsalError};
 pub use fleet::{Aim, aim};
-pub use list::published;
+pub use list::{file, published};
 pub use onlooker::{Onlooker, Sight};
 pub use source::{Place, Source, Trouble, Wire};
 pub use step::{Boot, Step};

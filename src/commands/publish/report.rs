@@ -1,0 +1,81 @@
+//! What a publish did.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::deliver::Delivered;
+use crate::chip::Chip;
+use crate::output::{Paint, Report, Tone};
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::commands) struct PublishReport {
+    pub(super) product: String,
+    pub(super) channel: String,
+    pub(super) version: String,
+    /// `false` where the same bytes were published before.
+    pub(super) published: bool,
+    pub(super) images: Vec<ImageReport>,
+    #[serde(flatten)]
+    pub(super) delivered: Delivered,
+    pub(super) rehearsed_with_own_agent: bool,
+    pub(super) store: String,
+    /// Where devices read, if the release was verified from there.
+    pub(super) verified_from: Option<String>,
+}
+
+/// One image of the release.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct ImageReport {
+    pub(super) chip: Chip,
+    pub(super) size: usize,
+    pub(super) sha256: String,
+    /// `false` where the same bytes were published before.
+    pub(super) published: bool,
+    /// The plain copy that this image is now.
+    pub(super) plain: Option<String>,
+}
+
+impl Report for PublishReport {
+    fn human(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+        let version = paint.tone(Tone::Strong, &self.version);
+        let Self { product, channel, store, .. } = self;
+        let chips: Vec<&str> = self.images.iter().map(|image| image.chip.name()).collect();
+        let chips = chips.join(", ");
+        if !self.published {
+            return writeln!(
+                out,
+                "{product} {version} for {chips} is published already in {store}"
+            );
+        }
+        writeln!(out, "published {product} {version} for {chips} to `{channel}` in {store}")?;
+        for image in &self.images {
+            let ImageReport { chip, size, sha256, .. } = image;
+            writeln!(out, "  {chip}: {size} bytes, SHA-256 {sha256}")?;
+            if let Some(plain) = &image.plain {
+                writeln!(out, "  {chip}: plain copy at `{plain}`")?;
+            }
+        }
+        for rehearsed in &self.delivered.rehearsed {
+            let from = rehearsed.from.as_deref().unwrap_or("no release");
+            if let Some(slot) = rehearsed.slot {
+                writeln!(
+                    out,
+                    "  {}: rehearsed from {from}: the agent installed {} into ota_{slot} with {} \
+                     flash operations in all, and both bootloader models start it",
+                    rehearsed.chip, rehearsed.version, rehearsed.flash_operations
+                )?;
+            }
+        }
+        match &self.verified_from {
+            Some(url) => writeln!(out, "  verified from {url} with the pinned roots alone"),
+            None => writeln!(
+                out,
+                "  not verified from outside: once the files are where devices read them, run \
+                 `cargo esp-ota rehearse --public`"
+            ),
+        }
+    }
+}
