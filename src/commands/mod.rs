@@ -14,8 +14,10 @@ pub mod publish;
 pub mod rehearse;
 pub mod serve;
 pub mod slots;
+mod stamp;
 
 pub use context::{Context, ContextError};
+pub use stamp::StampError;
 
 use std::path::{Path, PathBuf};
 

@@ -53,6 +53,7 @@ pub struct Request<'a> {
     /// nothing has to be signed again.
     pub online: Option<&'a OnlineKeys>,
     /// Keys on their way out that sign beside them, for devices that do not see the new root yet.
+    /// Those that are out already are passed over.
     pub beside: &'a [(Role, SigningKey)],
     /// Make a root also where no key changes: it is good for longer.
     pub renew: bool,
@@ -139,7 +140,8 @@ pub async fn rotate(request: &Request<'_>) -> Result<Rotation, RepositoryError> 
     if let (Some(online), Some(live)) = (request.online, live) {
         let last = rotation.last.as_ref().unwrap_or(both);
         let times = (request.now, Expiry::default());
-        rotation.plan = live.sign_again(last, online, (both, request.beside), times).await?;
+        let beside = request.beside_under(both)?;
+        rotation.plan = live.sign_again(last, online, (both, &beside), times).await?;
     }
     let releases = request.live.map(State::releases).unwrap_or_default();
     for root in rotation.roots() {
@@ -223,6 +225,16 @@ impl Request<'_> {
             next._extra.insert(LEAVING.to_owned(), Value::Object(named.collect()));
         }
         Ok(next)
+    }
+
+    fn beside_under(&self, root: &RootFile) -> Result<Vec<(Role, SigningKey)>, RepositoryError> {
+        let mut beside = Vec::new();
+        for (role, key) in self.beside {
+            if root.keys(*role).1.contains(&key.id().map_err(encode)?) {
+                beside.push((*role, key.clone()));
+            }
+        }
+        Ok(beside)
     }
 
     /// Signs a root with the keys that it and the one before it list.

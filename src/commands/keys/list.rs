@@ -14,7 +14,6 @@ use crate::output::{Paint, Report, Tone};
 use crate::release::keys::{KeyFolder, KeyPlace, Role, Supplied};
 use crate::release::repository::State;
 use crate::release::root;
-use crate::release::store::Store;
 
 /// Show the keys that count, where they are, and until when what they signed is good
 #[derive(Debug, clap::Args)]
@@ -71,7 +70,7 @@ impl List {
 
 fn gather(context: &Context, project: &Project) -> Result<ListReport, Failure> {
     let bytes = tuf_root(project)?;
-    let store = Store::parse(&project.store.value, &project.folder)?;
+    let store = context.store(project)?;
     let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
     let supplied = Supplied::from_environment(context::variable);
     let (chain, live) = context::runtime()?.block_on(async {

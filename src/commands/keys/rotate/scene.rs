@@ -49,7 +49,7 @@ impl Scene {
         keys_out: Option<&Path>,
     ) -> Result<Self, Failure> {
         let bytes = tuf_root(project)?;
-        let store = Store::parse(&project.store.value, &project.folder)?;
+        let store = context.store(project)?;
         let trusted = root::read(&bytes)?;
         let chain = root::chain(&store, &bytes).await?;
         let live = State::load_for_rotation(&store, &bytes).await?;
