@@ -227,11 +227,13 @@ impl State {
         }
     }
 
-    /// Signs everything anew under `root`, as it is listed now. Nothing is written.
+    /// Signs everything anew under `root`, as it is listed now, and beside these keys with those
+    /// that `both` lists. Nothing is written.
     pub(super) async fn sign_again(
         &self,
         root: &RootFile,
         keys: &OnlineKeys,
+        (both, beside): (&RootFile, &[(Role, SigningKey)]),
         (now, expiry): (Timestamp, Expiry),
     ) -> Result<Plan, RepositoryError> {
         let signers = Signers {
@@ -240,6 +242,7 @@ impl State {
             targets: keys.targets.as_ref(),
             snapshot: &keys.snapshot,
             timestamp: &keys.timestamp,
+            beside: Some((&both.root, beside)),
         };
         let sealed =
             self.seal(&signers, self.targets.clone(), &self.releases, (now, expiry)).await?;

@@ -56,6 +56,7 @@ mod rehearse_emulator;
 mod rehearse_faults;
 mod rehearse_public;
 mod releases;
+mod rollout;
 mod scripted;
 mod serve;
 mod shape;

@@ -87,7 +87,7 @@ reports! {
     }
     Explain { codes: Vec<Listed>, page: Option<String>, }
     CaAdd {
-        added: Vec<Root>, files: Vec<String>, pinned: usize, generated: Vec<String>,
+        added: Vec<Root>, already: Vec<Root>, files: Vec<String>, pinned: usize, generated: Vec<String>,
         server: Option<LiveServer>,
     }
     CaList { roots: Vec<ListedRoot>, }
@@ -174,7 +174,8 @@ macro_rules! parts {
 
 parts! {
     PlannedRelease {
-        version: String, chip: String, has_new: bool, has_other: bool, is_newest: bool,
+        version: String, chip: String, channels: Vec<String>, rollout_percent: u8, has_new: bool,
+        has_other: bool, current_in: Vec<String>,
         retired: bool, staged: Option<Reached>,
     }
     Reached {

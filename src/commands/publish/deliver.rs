@@ -194,7 +194,7 @@ impl Delivery<'_> {
     /// A device that has read what is live has to go on to what is staged.
     async fn read_as_a_device(&self, before: &State) -> Result<(), PublishError> {
         let (root, built) = (self.root.to_vec(), build_time(self.now));
-        let mut device = Onlooker::new(root, built).with_roots(self.roots.to_vec());
+        let mut device = Onlooker::new(root, built).pinning(self.roots.to_vec());
         let unread = |source| PublishError::Unread(Box::new(source));
         if before.is_live() {
             // What it makes of the old metadata, which may be overdue, is not the question.

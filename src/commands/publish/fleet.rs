@@ -30,9 +30,8 @@ pub(super) fn updates(before: &[Release], after: &[Release], product: &str) -> V
     for (chip, channel) in kinds(after, product) {
         let (old, new) =
             (aim(before, product, chip, &channel), aim(after, product, chip, &channel));
-        let Some(newest) = new.goal.filter(|goal| Some(goal) != old.goal.as_ref()) else {
-            continue;
-        };
+        let is_offered = |goal: &Release| old.goal.as_ref().is_none_or(|old| is_more(goal, old));
+        let Some(newest) = new.goal.filter(is_offered) else { continue };
         let starts = in_the_field(&old).into_iter().map(Some);
         for from in std::iter::once(None).chain(starts) {
             let is_newer = from.as_ref().is_none_or(|from| is_newer(&newest, from));
@@ -74,6 +73,14 @@ fn in_the_field(aim: &Aim) -> Vec<Release> {
         }
     }
     found
+}
+
+/// Whether devices are offered more than before. What is left after a halt was rehearsed when it was
+/// new itself, and an emergency stop must not wait for another proof of it.
+fn is_more(goal: &Release, old: &Release) -> bool {
+    let is_same = goal.custom.version == old.custom.version;
+    let is_raised = goal.custom.rollout.percent > old.custom.rollout.percent;
+    is_newer(goal, old) || is_same && is_raised
 }
 
 fn is_newer(one: &Release, other: &Release) -> bool {
@@ -143,11 +150,23 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_is_halted_leaves_its_devices_as_they_are() {
+    fn an_emergency_stop_waits_for_no_rehearsal() {
         let before = [("1.0.0", 100), ("1.1.0", 10)];
-        let after = [("1.0.0", 100), ("1.1.0", 0)];
-        let expected = [("-", "1.0.0"), ("1.1.0", "-"), ("1.0.0", "-")];
-        assert_eq!(told(&before, &after), pairs(&expected));
+        for percent in [0, 1, 10] {
+            assert_eq!(told(&before, &[("1.0.0", 100), ("1.1.0", percent)]), [], "{percent}");
+        }
+        assert_eq!(told(&before, &[("1.0.0", 0), ("1.1.0", 0)]), []);
+    }
+
+    #[test]
+    fn a_share_that_is_raised_is_rehearsed_again() {
+        let before = [("1.0.0", 100), ("1.1.0", 10), ("1.2.0", 0)];
+        let raised = [("1.0.0", 100), ("1.1.0", 11), ("1.2.0", 0)];
+        let expected = [("-", "1.1.0"), ("1.1.0", "-"), ("1.0.0", "1.1.0")];
+        assert_eq!(told(&before, &raised), pairs(&expected));
+        let first = [("1.0.0", 100), ("1.1.0", 10), ("1.2.0", 1)];
+        let expected = [("-", "1.2.0"), ("1.1.0", "1.2.0"), ("1.0.0", "1.2.0")];
+        assert_eq!(told(&before, &first), pairs(&expected));
     }
 
     #[test]

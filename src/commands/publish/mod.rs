@@ -25,7 +25,8 @@ use crate::release::repository::{Expiry, NewRelease, RepositoryError, State, Ter
 use crate::release::rules;
 use crate::release::store::Store;
 use crate::trust::PinnedRoot;
-use deliver::{Delivery, Outside};
+use deliver::Outside;
+pub(super) use deliver::{Delivered, Delivery};
 pub use error::PublishError;
 use preview::Preview;
 use report::ImageReport;

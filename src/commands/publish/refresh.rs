@@ -12,7 +12,7 @@ use crate::commands::{Context, build, ca, context};
 use crate::config::Project;
 use crate::error::{Exit, Failure};
 use crate::output::{Paint, Report};
-use crate::release::keys::{KeyFolder, Role, Supplied};
+use crate::release::keys::{Held, KeyFolder, Role, SigningKey, Supplied};
 use crate::release::plan::Plan;
 use crate::release::repository::{Expiry, OnlineKeys, State, Terms};
 
@@ -93,15 +93,19 @@ fn targets_key(
     folder: &KeyFolder,
     supplied: &Supplied,
     end: Timestamp,
-) -> Result<Option<crate::release::keys::SigningKey>, Failure> {
-    let key = folder.held(Role::Targets, supplied)?;
-    if key.is_none() {
-        context.output.warn(format_args!(
-            "the list of images ends on {end}, before what is signed now, and the targets key is \
-             not here: publish a release before then, or refresh where that key is"
-        ));
+) -> Result<Option<SigningKey>, Failure> {
+    match folder.held(Role::Targets, supplied)? {
+        Held::Here(key) => Ok(Some(key)),
+        // Not a warning: somebody meant it to be used.
+        Held::Unreadable(error) => Err(error.into()),
+        Held::Absent => {
+            context.output.warn(format_args!(
+                "the list of images ends on {end}, before what is signed now, and the targets key \
+                 is not here: publish a release before then, or refresh where that key is"
+            ));
+            Ok(None)
+        }
     }
-    Ok(key)
 }
 
 fn roles(

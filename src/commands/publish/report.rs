@@ -75,7 +75,7 @@ impl Report for PublishReport {
 
 impl Delivered {
     /// A line for each update.
-    pub(super) fn human(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(in crate::commands) fn human(&self, out: &mut dyn Write) -> io::Result<()> {
         for rehearsed in &self.rehearsed {
             let Rehearsed { chip, version, flash_operations, .. } = rehearsed;
             let from = rehearsed.from.as_deref().unwrap_or("no release");
