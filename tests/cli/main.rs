@@ -46,6 +46,7 @@ mod partitions_show;
 mod publish;
 mod publish_fleet;
 mod publish_public;
+mod publish_revert;
 mod redact;
 mod rehearse;
 mod rehearse_emulator;

@@ -6,11 +6,13 @@ mod fleet;
 mod offer;
 mod rehearsal;
 mod report;
+mod revert;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use semver::Version;
 
 use super::{Context, build, ca, context, project_agent};
 use crate::agent;
@@ -26,15 +28,21 @@ pub(super) use deliver::{Delivered, Delivery};
 pub use error::PublishError;
 use report::ImageReport;
 pub(super) use report::PublishReport;
+use revert::Revert;
 
 /// Sign a release, rehearse it and publish it
 #[derive(Debug, clap::Args)]
 pub struct Publish {
     /// App images, one for each chip [default: build the firmware first]
     images: Vec<PathBuf>,
-    /// Version, where the images state none
+    /// Version, where the images state none; with `--revert`, that of the new release [default there:
+    /// the next one]
     #[arg(long = "release-version", value_name = "VERSION")]
     version: Option<String>,
+    /// Publish the content of this older release again, under a newer version
+    #[arg(long, value_name = "VERSION", value_parser = super::rollout::version,
+        conflicts_with = "images")]
+    revert: Option<Version>,
     /// Share of the devices that may take it
     #[arg(long, value_name = "PERCENT", default_value_t = WHOLE_FLEET,
         value_parser = clap::value_parser!(u8).range(0..=100))]
@@ -56,6 +64,17 @@ impl Publish {
     /// Publishes one release.
     pub fn run(self, context: &Context) -> Result<Exit, Failure> {
         let project = context.project(&self.project)?;
+        if let Some(to) = &self.revert {
+            let revert = Revert {
+                to,
+                version: self.version.as_deref(),
+                percent: self.rollout,
+                accept_agent_drift: self.accept_agent_drift,
+            };
+            let is_url_given = matches!(project.url.origin, Origin::Flag(_));
+            let is_public = self.public || self.connect.is_some() || is_url_given;
+            return revert::run(context, &project, &revert, (is_public, self.connect));
+        }
         let images = if self.images.is_empty() {
             vec![build::build(context, &project, None, None, &[])?.file]
         } else {
@@ -132,21 +151,9 @@ fn publish(
         let (store, root, roots) = (&store, &root, &roots);
         let delivery = Delivery { context, project, store, root, roots, outside, now };
         let delivered = delivery.deliver(&state, &plan).await?;
-        let mut version = String::new();
-        let mut images = Vec::new();
-        for release in &releases {
-            let (chip, sha256) = (release.custom.chip, release.sha256());
-            version =
-                rules::version(&release.custom.version).map_err(RepositoryError::from)?.to_string();
-            let path = format!("{chip}/firmware.bin");
-            images.push(ImageReport {
-                chip,
-                size: release.image.len(),
-                published: plan.added.iter().any(|it| it.custom.chip == chip),
-                sha256,
-                plain: plan.plain.iter().any(|upload| upload.path == path).then_some(path),
-            });
-        }
+        let stated = releases.first().map_or("", |release| release.custom.version.as_str());
+        let version = rules::version(stated).map_err(RepositoryError::from)?.to_string();
+        let images = ImageReport::list(&releases, &plan);
         Ok(PublishReport {
             product: project.product.value.to_string(),
             channel: channel.to_owned(),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use semver::Version;
 
-use super::pick::{Wanted, pick};
+use super::pick::{Wanted, pick, version};
 use super::report::{ChangeReport, Changed};
 use super::share::Share;
 use super::{RolloutError, plain};
@@ -54,11 +54,6 @@ struct Which {
     connect: Option<SocketAddr>,
     #[command(flatten)]
     project: Overrides,
-}
-
-fn version(text: &str) -> Result<Version, String> {
-    let version = Version::parse(text.strip_prefix('v').unwrap_or(text));
-    version.map_err(|error| error.to_string())
 }
 
 impl Set {
