@@ -188,8 +188,8 @@ pub fn newest_for_everyone<'a>(
         .map(|(_, release)| release)
 }
 
-/// Bytes of the metadata files a publish is about to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Bytes of the metadata files that are about to be written; 0 for those that stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MetadataSizes {
     /// The root in force.
     pub root: usize,

@@ -106,8 +106,8 @@ fn every_way_to_break_the_project_file_has_its_words() {
         ),
         (
             "product = \"t\"\nchip = \"esp32c3\"\n[release]\nurl = \"http://t.test\"\n",
-            "error: `release.url` is `http://t.test`, which is no HTTPS URL (from \
-             `esp-ota.toml`)\n  \
+            "error: `release.url` is `http://t.test`, which devices do not take (from \
+             `esp-ota.toml:4:7`)\n  caused by: it does not begin with `https://`\n  \
              help: write `https://host/path`, without user, query or fragment\n",
         ),
         (

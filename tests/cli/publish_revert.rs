@@ -273,7 +273,7 @@ fn roots_of_then_must_be_roots_of_now() {
     for version in ["1.1.0", "1.2.0"] {
         fs::write(project.path("a.bin"), material::image(version)).unwrap();
         project.run(["publish", "a.bin", "-q"]).exits(0).stderr("");
-        pin(&project, "second.pem", &certificates::root(version));
+        pin(&project, &format!("{version}.pem"), &certificates::root(version));
     }
     refused(
         &project,

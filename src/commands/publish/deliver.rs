@@ -12,7 +12,7 @@ use super::rehearsal::{NotRehearsed, Rehearsed};
 use crate::commands::Context;
 use crate::config::Project;
 use crate::error::Failure;
-use crate::release::plan::{LIVE_TIMESTAMP, Plan};
+use crate::release::plan::{LIVE_TIMESTAMP, Plan, Upload};
 use crate::release::repository::{State, View};
 use crate::release::store::Store;
 use crate::trust::PinnedRoot;
@@ -111,13 +111,14 @@ impl Delivery<'_> {
     }
 
     async fn upload(&self, plan: &Plan) -> Result<(), Failure> {
-        let length = |bytes: &Vec<u8>| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let total = plan.uploads.iter().map(|upload| length(&upload.bytes)).sum();
+        let length = |upload: &Upload| u64::try_from(upload.bytes.len()).unwrap_or(u64::MAX);
+        let total = plan.uploads.iter().map(length).fold(0, u64::saturating_add);
         let bar = self.context.output.progress("uploading", total);
         let mut done: u64 = 0;
         for upload in &plan.uploads {
-            self.store.upload(upload).await?;
-            done = done.saturating_add(length(&upload.bytes));
+            let progress = |sent| bar.at(done.saturating_add(sent));
+            self.store.upload_with(upload, &progress).await?;
+            done = done.saturating_add(length(upload));
             bar.at(done);
         }
         Ok(())
@@ -149,7 +150,7 @@ impl Delivery<'_> {
     /// A device that has read what is live has to go on to what is staged.
     async fn read_as_a_device(&self, before: &State) -> Result<(), PublishError> {
         let (root, built) = (self.root.to_vec(), build_time(self.now));
-        let mut device = Onlooker::new(root, built).with_roots(self.roots.to_vec());
+        let mut device = Onlooker::new(root, built).pinning(self.roots.to_vec());
         let unread = |source| PublishError::Unread(Box::new(source));
         if before.is_live() {
             // What it makes of the old metadata, which may be overdue, is not the question.

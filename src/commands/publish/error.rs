@@ -54,6 +54,9 @@ pub enum PublishError {
         "the project's own agent in `src/ota` cannot be rehearsed: it differs from this tool's"
     )]
     AgentDrift,
+    /// There is nothing to sign again.
+    #[error("nothing is published in `{0}`, so there is nothing to sign again")]
+    NothingToRefresh(String),
     /// The public URL cannot be asked.
     #[error("`esp-ota.toml` names no URL to verify the release from")]
     NoUrl,
@@ -113,6 +116,7 @@ impl Explained for PublishError {
             | Self::Versions { .. }
             | Self::SameChip { .. }
             | Self::AgentDrift
+            | Self::NothingToRefresh(_)
             | Self::NotSeen { .. } => Exit::Rejected,
             Self::NoUrl => Exit::Project,
             Self::Outside { source, .. }
@@ -131,6 +135,7 @@ impl Explained for PublishError {
                 "test it on devices, then pass `--accept-agent-drift`; the release will say so"
                     .into(),
             ),
+            Self::NothingToRefresh(_) => Some("publish a release: `cargo esp-ota publish`".into()),
             Self::NoUrl => {
                 Some("set `url` under `[release]` in `esp-ota.toml`, or pass `--url`".into())
             }
@@ -157,6 +162,7 @@ impl Explained for PublishError {
             | Self::Versions { .. }
             | Self::SameChip { .. }
             | Self::AgentDrift
+            | Self::NothingToRefresh(_)
             | Self::NoUrl
             | Self::NotSeen { .. } => None,
             Self::Outside { source, .. }

@@ -8,12 +8,12 @@ use super::deliver::Delivered;
 use super::rehearsal::{NotRehearsed, Rehearsed};
 use crate::chip::Chip;
 use crate::output::{Paint, Report, Tone};
-use crate::release::plan::Plan;
-use crate::release::repository::NewRelease;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::commands) struct PublishReport {
+    /// `false`: this is what was done.
+    pub(super) dry_run: bool,
     pub(super) product: String,
     pub(super) channel: String,
     pub(super) version: String,
@@ -39,24 +39,6 @@ pub(super) struct ImageReport {
     pub(super) published: bool,
     /// The plain copy that this image is now.
     pub(super) plain: Option<String>,
-}
-
-impl ImageReport {
-    /// What a plan makes of each of these images.
-    pub(super) fn list(releases: &[NewRelease], plan: &Plan) -> Vec<Self> {
-        let report = |release: &NewRelease| {
-            let chip = release.custom.chip;
-            let path = format!("{chip}/firmware.bin");
-            Self {
-                chip,
-                size: release.image.len(),
-                sha256: release.sha256(),
-                published: plan.added.iter().any(|it| it.custom.chip == chip),
-                plain: plan.plain.iter().any(|upload| upload.path == path).then_some(path),
-            }
-        };
-        releases.iter().map(report).collect()
-    }
 }
 
 impl Report for PublishReport {

@@ -1,7 +1,6 @@
 //! `rollout set` and `rollout halt`: another share for what is listed.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use semver::Version;
 
@@ -10,7 +9,7 @@ use super::report::{ChangeReport, Changed};
 use super::share::Share;
 use super::{RolloutError, plain};
 use crate::chip::Chip;
-use crate::commands::publish::{Delivered, Delivery, load, outside};
+use crate::commands::publish::{Delivered, Delivery, Reading, load, outside};
 use crate::commands::{Context, build, ca, context};
 use crate::config::{Origin, Overrides, Project};
 use crate::error::{Exit, Failure};
@@ -46,12 +45,8 @@ struct Which {
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Verify from the public URL also where the store is a folder; implied by `--connect`
-    #[arg(long)]
-    public: bool,
-    /// Connect here, whatever the host in the URL resolves to
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    connect: Option<SocketAddr>,
+    #[command(flatten)]
+    reading: Reading,
     #[command(flatten)]
     project: Overrides,
 }
@@ -76,9 +71,7 @@ fn change(context: &Context, share: Share, which: &Which) -> Result<Exit, Failur
     let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
     let keys = folder.load_for_publish(&Supplied::from_environment(context::variable))?;
     let store = context.store(&project)?;
-    let is_url_given = matches!(project.url.origin, Origin::Flag(_));
-    let is_public = which.public || which.connect.is_some() || is_url_given;
-    let outside = outside(&project, is_public, which.connect)?;
+    let outside = outside(&project, which.reading)?;
     let (product, channel) = (project.product.value.as_str(), project.channel.value.as_str());
 
     let report = context::runtime()?.block_on(async {

@@ -13,7 +13,7 @@ use crate::trust::PinnedRoot;
 pub struct Onlooker {
     root: Vec<u8>,
     build_time: u64,
-    roots: Vec<PinnedRoot>,
+    pinned: Vec<PinnedRoot>,
     memory: Memory,
 }
 
@@ -29,12 +29,12 @@ pub struct Sight {
 impl Onlooker {
     /// A device whose firmware embeds this root, and was built at this time.
     pub fn new(root: Vec<u8>, build_time: u64) -> Self {
-        Self { root, build_time, roots: Vec::new(), memory: Memory::default() }
+        Self { root, build_time, pinned: Vec::new(), memory: Memory::default() }
     }
 
-    /// The same, and it pins these roots: where it reads over TLS.
-    pub fn with_roots(self, roots: Vec<PinnedRoot>) -> Self {
-        Self { roots, ..self }
+    /// The same, which trusts servers under these roots.
+    pub fn pinning(self, pinned: Vec<PinnedRoot>) -> Self {
+        Self { pinned, ..self }
     }
 
     /// Reads the metadata once.
@@ -43,7 +43,7 @@ impl Onlooker {
     ///
     /// Where there is no way to the files. What the device thinks of them is in the answer.
     pub async fn poll(&mut self, source: &Source<'_>) -> Result<Sight, RehearsalError> {
-        let mut wire = source.open(&self.roots)?;
+        let mut wire = source.open(&self.pinned)?;
         let mut clock = Clock::new(self.build_time, None);
         let caps = Caps::default();
         let refreshed =

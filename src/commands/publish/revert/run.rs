@@ -5,14 +5,12 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{Around, Revert, content};
-use crate::commands::publish::report::ImageReport;
-use crate::commands::publish::{Delivery, PublishReport, load, outside};
+use crate::commands::publish::preview::Preview;
+use crate::commands::publish::{Delivery, Offer, PublishReport, Reading, keys, load, outside};
 use crate::commands::{Context, build, ca, context};
 use crate::config::Project;
 use crate::error::{Exit, Failure};
 use crate::output::{Paint, Report};
-use crate::release::keys::{KeyFolder, Supplied};
-use crate::release::repository::{Expiry, Terms};
 
 /// What a revert did.
 #[derive(Debug, Serialize)]
@@ -29,42 +27,51 @@ pub(in crate::commands::publish) fn run(
     context: &Context,
     project: &Project,
     revert: &Revert<'_>,
-    (is_public, connect_to): (bool, Option<std::net::SocketAddr>),
+    reading: Reading,
+    is_dry_run: bool,
 ) -> Result<Exit, Failure> {
     let now = context.now();
     let root = build::tuf_root(project)?;
+    // What the source embeds now is not what the old image does.
     let roots = ca::project_roots(project, now)?;
-    let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
-    let keys = folder.load_for_publish(&Supplied::from_environment(context::variable))?;
-    let store = context.store(project)?;
-    let outside = outside(project, is_public, connect_to)?;
-    let report = context::runtime()?.block_on(async {
-        let state = load(context, &store, &root, now).await?;
-        let around = Around { project, store: &store, state: &state, roots: &roots, outside, now };
-        let releases = content(&around, revert).await?;
-        let channel = project.channel.value.as_str();
-        let terms = Terms { now, expiry: Expiry::default(), plain_channel: channel };
-        let plan = state.publish(&keys, releases.clone(), terms).await?;
-        let (store, root, roots) = (&store, &root, &roots);
+    let (folder, supplied) = keys(context, project)?;
+    let keys = folder.load_for_publish(&supplied)?;
+    let outside = outside(project, reading)?;
+    let mut offer = Offer { now, root, roots, releases: Vec::new(), keys };
+    context::runtime()?.block_on(async {
+        let store = context.store(project)?;
+        let state = load(context, &store, &offer.root, now).await?;
+        let roots = &offer.roots;
+        let around = Around { project, store: &store, state: &state, roots, outside, now };
+        offer.releases = content(&around, revert).await?;
+        let plan = offer.plan(context, project, &state).await?;
+        let (version, images) = (offer.version()?, offer.images(&plan));
+        if is_dry_run {
+            let mut preview = Preview::of(project, &store, &state, &plan, outside).await?;
+            preview.version = Some(version);
+            preview.images = images;
+            return context.output.answer(&preview, Exit::Success);
+        }
+        let (store, root, roots) = (&store, &offer.root, &offer.roots);
         let delivery = Delivery { context, project, store, root, roots, outside, now };
         let delivered = delivery.deliver(&state, &plan).await?;
         delivered.warn_of_agents(context);
         delivered.warn_of_gaps(context);
-        let version = releases.first().map(|release| release.custom.version.clone());
         let publish = PublishReport {
+            dry_run: false,
             product: project.product.value.to_string(),
-            channel: channel.to_owned(),
-            version: version.unwrap_or_default(),
+            channel: project.channel.value.to_string(),
+            version,
             published: !plan.is_published(),
-            images: ImageReport::list(&releases, &plan),
+            images,
             rehearsed_with_own_agent: delivered.is_with_own_agent(),
             delivered,
             store: project.store.value.clone(),
             verified_from: outside.map(|outside| outside.url.to_owned()),
         };
-        Ok::<_, Failure>(RevertReport { content_of: revert.to.to_string(), publish })
-    })?;
-    context.output.answer(&report, Exit::Success)
+        let report = RevertReport { content_of: revert.to.to_string(), publish };
+        context.output.answer(&report, Exit::Success)
+    })
 }
 
 impl Report for RevertReport {
