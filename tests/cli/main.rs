@@ -50,6 +50,7 @@ mod publish_fleet;
 mod publish_interrupted;
 mod publish_public;
 mod publish_refresh;
+mod publish_revert;
 mod redact;
 mod rehearse;
 mod rehearse_emulator;
