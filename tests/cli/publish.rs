@@ -388,7 +388,7 @@ fn a_store_that_is_none_is_refused() {
         &["a.bin", "--store", "ftp://a"],
         3,
         "error: `ftp://a` names no store that this version can write\n  \
-         help: name a folder in `esp-ota.toml`: `store = \"dir:dist\"`\n",
+         help: name a folder or an https address in `esp-ota.toml`: `store = \"dir:dist\"`\n",
     );
 }
 
