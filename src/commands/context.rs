@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::stamp::{self, StampError};
 use crate::config::{ConfigError, Overrides, Project};
 use crate::error::{Exit, Explained, Failure};
 use crate::output::Output;
@@ -131,9 +132,15 @@ impl Context {
         Ok(Store::open(place, &project.folder, access)?)
     }
 
-    /// The wall clock.
+    /// The wall clock, by which expiry and certificates are judged.
     pub fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    /// The time to write into what is made: `SOURCE_DATE_EPOCH`, else the wall clock. Nothing is
+    /// judged by it.
+    pub fn stamp(&self) -> Result<Timestamp, StampError> {
+        stamp::stamp(os_variable(stamp::VARIABLE).as_deref(), self.now())
     }
 }
 

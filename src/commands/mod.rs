@@ -12,10 +12,13 @@ pub mod keys;
 pub mod partitions;
 pub mod publish;
 pub mod rehearse;
+pub mod rollout;
 pub mod serve;
 pub mod slots;
+mod stamp;
 
 pub use context::{Context, ContextError};
+pub use stamp::StampError;
 
 use std::path::{Path, PathBuf};
 

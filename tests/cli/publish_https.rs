@@ -90,12 +90,9 @@ fn every_command_that_reads_the_store_reads_this_one() {
     project.run(["rehearse", "-q"]).exits(0).stdout_is(|text| text.contains("1.1.0")).stderr("");
     project.run(["keys", "list"]).exits(0).stdout_is(|text| text.contains("timestamp")).stderr("");
     project
-        .run(["keys", "rotate", "-q"])
+        .run(["keys", "rotate", "-q", "--yes", "--connect", &server.address])
         .exits(0)
-        .stdout_is(|text| {
-            text.contains("what is published signed again")
-                && text.contains("a device with root 1: trusts 1 → 2 → 3, and reads the releases")
-        })
+        .stdout_is(|text| text.contains("a device with root 1"))
         .stderr_is(|_| true);
     assert!(server.files().contains_key("metadata/3.root.json"));
     project.run(["check"]).exits(0).stdout_is(|text| text.contains(told)).stderr("");

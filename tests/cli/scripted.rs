@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
 use crate::authority::Identity;
@@ -31,12 +32,24 @@ impl Scripted {
         identity: Identity,
         answer: impl Fn(&str) -> Vec<u8> + Send + 'static,
     ) -> Self {
+        Self::hanging_up(versions, None, identity, answer)
+    }
+
+    /// The same, and hangs up on a client whose first message holds these bytes.
+    pub(crate) fn hanging_up(
+        versions: &[&'static SupportedProtocolVersion],
+        on: Option<&'static [u8]>,
+        identity: Identity,
+        answer: impl Fn(&str) -> Vec<u8> + Send + 'static,
+    ) -> Self {
+        let key = default_provider().key_provider.load_private_key(identity.key).unwrap();
+        // Without asking whether the two belong together.
+        let shown = CertifiedKey::new(identity.chain, key);
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(identity.chain, identity.key)
-            .unwrap();
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
         let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -47,8 +60,14 @@ impl Scripted {
                 if is_over.load(Ordering::Relaxed) {
                     return;
                 }
+                let socket = socket.unwrap();
+                let mut first = [0; 4096];
+                let count = socket.peek(&mut first).unwrap_or(0);
+                if on.is_some_and(|on| first[..count].windows(on.len()).any(|it| it == on)) {
+                    continue;
+                }
                 let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
-                let mut stream = StreamOwned::new(tls, socket.unwrap());
+                let mut stream = StreamOwned::new(tls, socket);
                 let mut request = Vec::new();
                 let mut byte = [0];
                 // A client that only looks at the certificates says nothing.

@@ -11,7 +11,7 @@ use crate::commands::{Context, context};
 use crate::config::{Overrides, Project};
 use crate::error::{Exit, Failure};
 use crate::output::{Paint, Report, Tone};
-use crate::release::keys::{KeyFolder, Role, Supplied};
+use crate::release::keys::{KeyFolder, KeyPlace, Role, Supplied};
 use crate::release::repository::State;
 use crate::release::root;
 
@@ -30,7 +30,8 @@ struct ListReport {
     newest: u64,
     folder: PathBuf,
     roles: Vec<RoleKeys>,
-    /// Keys that no role has: retired ones, and ones of an interrupted rotation.
+    /// Keys that no role has: retired ones, ones of an interrupted rotation, and files that cannot
+    /// be read.
     others: Vec<Other>,
 }
 
@@ -118,7 +119,8 @@ fn held(folder: &KeyFolder, supplied: &Supplied) -> Result<Vec<(String, Option<S
         found.push((role.variable().to_owned(), Some(key.id()?)));
     }
     for file in folder.files()? {
-        let key = KeyFolder::load_from(Role::Root, &file, supplied).ok();
+        let place = KeyPlace::File(file.clone());
+        let key = KeyFolder::load_at(Role::Root, &place, supplied, io::empty()).ok();
         let id = key.and_then(|key| key.id().ok());
         found.push((file.display().to_string(), id));
     }
@@ -153,8 +155,11 @@ impl Report for ListReport {
             }
         }
         for other in &self.others {
-            let id = other.id.as_deref().unwrap_or("unreadable");
-            writeln!(out, "not in use: {id}  {}", other.file.display())?;
+            let file = other.file.display();
+            match &other.id {
+                Some(id) => writeln!(out, "not in use: {id}  {file}")?,
+                None => writeln!(out, "cannot be read, encrypted or damaged: {file}")?,
+            }
         }
         Ok(())
     }

@@ -57,6 +57,11 @@ impl Store {
         Ok(self.live().await?.bytes.as_ref() == ours)
     }
 
+    /// Whether a staged plan could go live, as far as other publishers are concerned.
+    pub async fn check(&self, plan: &Plan, timestamp: &[u8]) -> Result<(), StoreError> {
+        self.check_claim(plan, timestamp).await.map(drop)
+    }
+
     /// Writes the live timestamp. A failed try is followed by a look: it may have come through, and
     /// before the next one all has to be as it was, as somebody else may have used the time.
     async fn go_live(&self, plan: &Plan, timestamp: &[u8]) -> Result<(), StoreError> {
@@ -116,8 +121,8 @@ impl Store {
         }
     }
 
-    /// Whether the plan may go live: nobody published since it was made, what it staged is still
-    /// there, and nobody claimed a later number.
+    /// Whether a staged plan may go live: nobody published since it was made, what it staged is
+    /// still there, and nobody claimed a later number.
     async fn check_claim(&self, plan: &Plan, timestamp: &[u8]) -> Result<Live, StoreError> {
         self.check_base(plan).await?;
         for claim in plan.claims() {
