@@ -24,7 +24,7 @@ fn served(project: &Project) -> (Server, String) {
 }
 
 /// Pins one more root.
-fn pin(project: &Project, name: &str, root: &str) {
+pub(crate) fn pin(project: &Project, name: &str, root: &str) {
     fs::write(project.path(name), root).unwrap();
     project.run(["ca", "add", name, "--yes"]).exits(0).stderr("");
 }
