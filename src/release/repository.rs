@@ -19,6 +19,7 @@ use url::Url;
 
 use super::custom::Custom;
 use super::keys::{Role, SigningKey};
+use super::metadata;
 use super::plan::{Existing, Plan, Upload};
 use super::root::{self, RootFile};
 use super::rules::Release;
@@ -46,6 +47,21 @@ impl Default for Expiry {
     /// One year and 90 days (design, section 5).
     fn default() -> Self {
         Self { targets: 365, snapshot: 90, timestamp: 90 }
+    }
+}
+
+impl Expiry {
+    /// Until when metadata of a role is good that is signed at `now`. Roots have a time of their
+    /// own, and count as targets here.
+    pub fn end(&self, role: Role, now: Timestamp) -> Result<Timestamp, RepositoryError> {
+        metadata::days_after(
+            now,
+            match role {
+                Role::Root | Role::Targets => self.targets,
+                Role::Snapshot => self.snapshot,
+                Role::Timestamp => self.timestamp,
+            },
+        )
     }
 }
 

@@ -4,10 +4,12 @@
 //! published by mistake cannot be taken back, only overtaken.
 
 use semver::Version;
+use sha2::{Digest, Sha256};
 
 use super::custom::{Caps, Custom, WHOLE_FLEET, is_plain_name};
 use crate::chip::Chip;
 use crate::error::{Exit, Explained};
+use crate::hex;
 
 /// An image that is, or is to be, listed in the targets metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,11 @@ pub struct Release {
 }
 
 impl Release {
+    /// The SHA-256 of an image as a release states it.
+    pub fn sha256_of(image: &[u8]) -> String {
+        hex::lower(&Sha256::digest(image))
+    }
+
     /// Where its image is in a store.
     pub fn image_path(&self) -> String {
         format!("targets/{}.{}", self.sha256, self.custom.file_name())

@@ -107,9 +107,9 @@ impl Explained for RepositoryError {
             Self::RootChain { version, .. } => Some(format!(
                 "find out who wrote `metadata/{version}.root.json`; devices refuse it"
             )),
-            Self::Expired { .. } => {
-                Some("publish a release: `cargo esp-ota publish` signs everything again".into())
-            }
+            Self::Expired { .. } => Some(
+                "sign it again with `cargo esp-ota publish --refresh`, or publish a release".into(),
+            ),
             Self::Untrusted(_) => Some(
                 "compare `[release] store` in `esp-ota.toml` and `trust/root.json`: the store \
                  holds another repository, or somebody changed it"
