@@ -36,6 +36,9 @@ mod init_root_url;
 mod inspect;
 mod keys;
 mod keys_rotate;
+#[cfg(unix)]
+mod keys_rotate_material;
+mod keys_rotate_public;
 mod material;
 mod partitions;
 mod partitions_check;
