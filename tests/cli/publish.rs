@@ -307,6 +307,23 @@ fn keys_come_from_the_environment_too() {
 }
 
 #[test]
+fn keys_come_from_files_and_from_standard_input_too() {
+    let project = project();
+    let folder = project.around("configuration/esp-ota/keys/thermostat");
+    let key = fs::read(folder.join("targets.pem")).unwrap();
+    fs::remove_file(folder.join("targets.pem")).unwrap();
+    let elsewhere = project.around("scratch/snapshot.pem");
+    fs::rename(folder.join("snapshot.pem"), &elsewhere).unwrap();
+    let snapshot = format!("snapshot={}", elsewhere.display());
+    let named = ["publish", "a.bin", "-q", "--key", "targets=-", "--key", &snapshot];
+    let project = project.input(&b"no key"[..]);
+    project.run(named).exits(3).stdout("").stderr_is(|text| {
+        text.starts_with("error: cannot use the signing key in `standard input`\n")
+    });
+    project.input(key).run(named).exits(0).stdout_is(|_| true).stderr("").changed(&FIRST);
+}
+
+#[test]
 fn a_key_that_the_root_does_not_list_signs_nothing() {
     let project = project();
     let keys = "configuration/esp-ota/keys/thermostat";

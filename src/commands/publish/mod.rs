@@ -19,7 +19,7 @@ use crate::agent;
 use crate::config::{Origin, Overrides, Project};
 use crate::error::{Exit, Failure};
 use crate::release::custom::WHOLE_FLEET;
-use crate::release::keys::{KeyFolder, PublishKeys, Supplied};
+use crate::release::keys::{KeyArgument, KeyFolder, PublishKeys, Supplied};
 use crate::release::plan::Plan;
 use crate::release::repository::{Expiry, NewRelease, RepositoryError, State, Terms, View};
 use crate::release::rules;
@@ -54,6 +54,10 @@ pub struct Publish {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Take this key, for `targets`, `snapshot` or `timestamp`, from a file, or with `ROLE=-` from
+    /// standard input; repeatable [default: the keys of the product]
+    #[arg(long = "key", value_name = "ROLE=FILE")]
+    keys: Vec<KeyArgument>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -77,7 +81,8 @@ impl Publish {
     pub fn run(self, context: &Context) -> Result<Exit, Failure> {
         let project = context.project(&self.project)?;
         if self.refresh {
-            return refresh::run(context, &project, self.reading, self.dry_run);
+            let keys = keys_with(context, &project, &self.keys)?;
+            return refresh::run(context, &project, keys, self.reading, self.dry_run);
         }
         let images = if self.images.is_empty() {
             vec![build::build(context, &project, None, None, &[])?.file]
@@ -96,7 +101,8 @@ impl Publish {
             percent: self.rollout,
             reading: self.reading,
         };
-        let offer = Offer::read(context, &project, &release)?;
+        let (folder, supplied) = keys_with(context, &project, &self.keys)?;
+        let offer = Offer::read(context, &project, &release, (&folder, &supplied))?;
         let outside = outside(&project, release.reading)?;
         context::runtime()?.block_on(async {
             let store = context.store(&project)?;
@@ -182,8 +188,7 @@ impl Offer {
             percent: offered.percent,
         };
         let releases = offer::read(project, &offered.files, &terms)?;
-        let (folder, supplied) = keys(context, project)?;
-        Ok(Self { now, root, roots, releases, keys: folder.load_for_publish(&supplied)? })
+        Ok(Self { now, root, roots, releases, keys: folder.load_for_publish(supplied)? })
     }
 
     async fn plan(
@@ -224,8 +229,18 @@ impl Offer {
 
 /// The signing keys of the project: where they are, and what came by the environment.
 fn keys(context: &Context, project: &Project) -> Result<(KeyFolder, Supplied), Failure> {
+    keys_with(context, project, &[])
+}
+
+/// The same, and before them those that the command line names.
+fn keys_with(
+    context: &Context,
+    project: &Project,
+    named: &[KeyArgument],
+) -> Result<(KeyFolder, Supplied), Failure> {
     let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
-    Ok((folder, Supplied::from_environment(context::variable)))
+    let supplied = Supplied::from_environment(context::variable);
+    Ok((folder, supplied.with_arguments(named, std::io::stdin())?))
 }
 
 /// Where a release is verified from. What is in a folder is on no host yet, unless somebody says
