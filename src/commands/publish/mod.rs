@@ -95,10 +95,11 @@ impl Publish {
                 percent: self.rollout,
                 accept_agent_drift: self.accept_agent_drift,
             };
-            return revert::run(context, &project, &revert, self.reading, self.dry_run);
+            let keys = keys(context, &project, &self.keys)?;
+            return revert::run(context, &project, &revert, keys, self.reading, self.dry_run);
         }
         if self.refresh {
-            let keys = keys_with(context, &project, &self.keys)?;
+            let keys = keys(context, &project, &self.keys)?;
             return refresh::run(context, &project, keys, self.reading, self.dry_run);
         }
         let images = if self.images.is_empty() {
@@ -118,7 +119,7 @@ impl Publish {
             percent: self.rollout,
             reading: self.reading,
         };
-        let (folder, supplied) = keys_with(context, &project, &self.keys)?;
+        let (folder, supplied) = keys(context, &project, &self.keys)?;
         let offer = Offer::read(context, &project, &release, (&folder, &supplied))?;
         let outside = outside(&project, release.reading)?;
         context::runtime()?.block_on(async {
@@ -126,7 +127,7 @@ impl Publish {
             let state = load(context, &store, &offer.root, offer.now).await?;
             let plan = offer.plan(context, &project, &state).await?;
             let (channel, version) = (project.channel.value.to_string(), offer.version()?);
-            let images = offer.images(&plan);
+            let images = offer.images(&state, &plan);
             if self.dry_run {
                 let mut preview = Preview::of(&project, &store, &state, &plan, outside).await?;
                 preview.version = Some(version);
@@ -194,7 +195,12 @@ struct Offer {
 }
 
 impl Offer {
-    fn read(context: &Context, project: &Project, offered: &Release<'_>) -> Result<Self, Failure> {
+    fn read(
+        context: &Context,
+        project: &Project,
+        offered: &Release<'_>,
+        (folder, supplied): (&KeyFolder, &Supplied),
+    ) -> Result<Self, Failure> {
         let now = context.now();
         let root = build::tuf_root(project)?;
         let roots = ca::check_embedded(project, now)?;
@@ -228,15 +234,20 @@ impl Offer {
         Ok(rules::version(stated)?.to_string())
     }
 
-    fn images(&self, plan: &Plan) -> Vec<ImageReport> {
+    fn images(&self, state: &State, plan: &Plan) -> Vec<ImageReport> {
+        // The new list is the whole one, where there is one.
+        let listed = if plan.is_published() { state.releases() } else { &plan.releases };
         let report = |release: &NewRelease| {
             let chip = release.custom.chip;
-            let path = format!("{chip}/firmware.bin");
+            let (path, sha256) = (format!("{chip}/firmware.bin"), release.sha256());
+            let found = listed.iter().find(|it| it.custom.chip == chip && it.sha256 == sha256);
+            let rollout_percent = found.map_or(0, |it| it.custom.rollout.percent);
             ImageReport {
                 chip,
                 size: release.image.len(),
-                sha256: release.sha256(),
+                sha256,
                 published: plan.added.iter().any(|it| it.custom.chip == chip),
+                rollout_percent,
                 plain: plan.plain.iter().any(|upload| upload.path == path).then_some(path),
             }
         };
@@ -244,13 +255,9 @@ impl Offer {
     }
 }
 
-/// The signing keys of the project: where they are, and what came by the environment.
-fn keys(context: &Context, project: &Project) -> Result<(KeyFolder, Supplied), Failure> {
-    keys_with(context, project, &[])
-}
-
-/// The same, and before them those that the command line names.
-fn keys_with(
+/// The signing keys of the project: where they are, what came by the environment, and before both
+/// what the command line names.
+fn keys(
     context: &Context,
     project: &Project,
     named: &[KeyArgument],

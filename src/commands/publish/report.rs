@@ -8,6 +8,7 @@ use super::deliver::Delivered;
 use super::rehearsal::{NotRehearsed, Rehearsed};
 use crate::chip::Chip;
 use crate::output::{Paint, Report, Tone};
+use crate::release::custom::WHOLE_FLEET;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -37,8 +38,17 @@ pub(super) struct ImageReport {
     pub(super) sha256: String,
     /// `false` where the same bytes were published before.
     pub(super) published: bool,
+    /// The share of devices that may take it; of what was published before, whatever was said now.
+    pub(super) rollout_percent: u8,
     /// The plain copy that this image is now.
     pub(super) plain: Option<String>,
+}
+
+impl PublishReport {
+    /// The images that not every device may take.
+    fn in_steps(&self) -> impl Iterator<Item = &ImageReport> {
+        self.images.iter().filter(|image| image.rollout_percent < WHOLE_FLEET)
+    }
 }
 
 impl Report for PublishReport {
@@ -48,10 +58,15 @@ impl Report for PublishReport {
         let chips: Vec<&str> = self.images.iter().map(|image| image.chip.name()).collect();
         let chips = chips.join(", ");
         if !self.published {
-            return writeln!(
-                out,
-                "{product} {version} for {chips} is published already in {store}"
-            );
+            writeln!(out, "{product} {version} for {chips} is published already in {store}")?;
+            for ImageReport { chip, rollout_percent, .. } in self.in_steps() {
+                writeln!(
+                    out,
+                    "  {chip}: for {rollout_percent} % of the devices; change it with `cargo \
+                     esp-ota rollout set`"
+                )?;
+            }
+            return Ok(());
         }
         writeln!(out, "published {product} {version} for {chips} to `{channel}` in {store}")?;
         for image in &self.images {
@@ -60,6 +75,9 @@ impl Report for PublishReport {
             if let Some(plain) = &image.plain {
                 writeln!(out, "  {chip}: plain copy at `{plain}`")?;
             }
+        }
+        for ImageReport { chip, rollout_percent, .. } in self.in_steps() {
+            writeln!(out, "  {chip}: for {rollout_percent} % of the devices")?;
         }
         self.delivered.human(out)?;
         match &self.verified_from {
