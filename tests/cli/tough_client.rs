@@ -96,7 +96,7 @@ async fn tough_follows_new_keys_of_every_role_from_the_first_root() {
     let (project, mut published) = published(&["1.0.0"]);
     let first = fs::read(project.path("trust/root.json")).unwrap();
     let roles = ["root", "targets", "snapshot", "timestamp"];
-    let rotate = ["keys", "rotate", "-q"].into_iter();
+    let rotate = ["keys", "rotate", "--offline", "-q"].into_iter();
     project
         .run(rotate.chain(roles.into_iter().flat_map(|role| ["--role", role])))
         .exits(0)
