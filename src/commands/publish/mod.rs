@@ -8,7 +8,9 @@ mod preview;
 mod refresh;
 mod rehearsal;
 mod report;
+mod reproduce;
 mod revert;
+mod tidy;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,7 @@ pub use error::PublishError;
 use preview::Preview;
 use report::ImageReport;
 pub(super) use report::PublishReport;
+use reproduce::Reproduced;
 use revert::Revert;
 
 /// Sign a release, rehearse it and publish it
@@ -59,6 +62,10 @@ pub struct Publish {
     /// keys alone
     #[arg(long, conflicts_with_all = ["images", "version", "rollout", "accept_agent_drift", "revert"])]
     refresh: bool,
+    /// Build twice, the second time from nothing, and publish only what has the same bytes; needs
+    /// `SOURCE_DATE_EPOCH`
+    #[arg(long, conflicts_with_all = ["images", "revert", "refresh"])]
+    reproduce: bool,
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -102,7 +109,14 @@ impl Publish {
             let keys = keys(context, &project, &self.keys)?;
             return refresh::run(context, &project, keys, self.reading, self.dry_run);
         }
-        let images = if self.images.is_empty() {
+        let images = if self.reproduce {
+            match reproduce::build_twice(context, &project)? {
+                Reproduced::Same(file) => vec![file],
+                Reproduced::Differs(report) => {
+                    return context.output.answer(&report, Exit::Rejected);
+                }
+            }
+        } else if self.images.is_empty() {
             vec![build::build(context, &project, None, None, &[])?.file]
         } else {
             self.images
@@ -156,6 +170,7 @@ impl Publish {
                 product: project.product.value.to_string(),
                 channel,
                 version,
+                reproduced: self.reproduce.then_some(true),
                 published: !plan.is_published(),
                 images,
                 rehearsed_with_own_agent: !drifted && delivered.is_with_own_agent(),
@@ -225,7 +240,8 @@ impl Offer {
             expiry: Expiry::default(),
             plain_channel: project.channel.value.as_str(),
         };
-        Ok(state.publish(&self.keys, self.releases.clone(), terms).await?)
+        let (keys, new, keep) = (&self.keys, self.releases.clone(), project.keep.value);
+        Ok(state.publish_and_keep(keys, new, keep, terms).await?)
     }
 
     /// The version of all images, as the metadata has it.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::deliver::Delivered;
+use super::deliver::{Delivered, Withdrawn};
 use super::rehearsal::{NotRehearsed, Rehearsed};
 use crate::chip::Chip;
 use crate::output::{Paint, Report, Tone};
@@ -18,6 +18,8 @@ pub(in crate::commands) struct PublishReport {
     pub(super) product: String,
     pub(super) channel: String,
     pub(super) version: String,
+    /// Whether a second build gave the same bytes; `null` where there was none.
+    pub(super) reproduced: Option<bool>,
     /// `false` where the same bytes were published before.
     pub(super) published: bool,
     pub(super) images: Vec<ImageReport>,
@@ -79,6 +81,9 @@ impl Report for PublishReport {
         for ImageReport { chip, rollout_percent, .. } in self.in_steps() {
             writeln!(out, "  {chip}: for {rollout_percent} % of the devices")?;
         }
+        if self.reproduced == Some(true) {
+            writeln!(out, "  reproduced: a second build from nothing has the same bytes")?;
+        }
         self.delivered.human(out)?;
         match &self.verified_from {
             Some(url) => writeln!(out, "  verified from {url} with the pinned roots alone"),
@@ -119,6 +124,12 @@ impl Delivered {
             let NotRehearsed { chip, from, reason, .. } = open;
             let from = from.as_deref().unwrap_or("no release");
             writeln!(out, "  {chip}: not rehearsed from {from}: {reason}")?;
+        }
+        for Withdrawn { version, chip } in &self.withdrawn {
+            writeln!(out, "  {chip}: {version} is listed no longer")?;
+        }
+        for place in &self.archived {
+            writeln!(out, "  `{place}` is an image that was listed before")?;
         }
         Ok(())
     }

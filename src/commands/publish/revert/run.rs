@@ -63,6 +63,7 @@ pub(in crate::commands::publish) fn run(
             product: project.product.value.to_string(),
             channel: project.channel.value.to_string(),
             version,
+            reproduced: None,
             published: !plan.is_published(),
             images,
             rehearsed_with_own_agent: delivered.is_with_own_agent(),
