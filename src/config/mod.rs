@@ -145,11 +145,19 @@ impl Project {
             line("trust.roots", &paths(&self.roots.value), &self.roots.origin),
             line("trust.embed", &paths(&self.embed.value), &self.embed.origin),
             line("release.url", &optional(&self.url.value), &self.url.origin),
-            line("release.store", &self.store.value, &self.store.origin),
+            line("release.store", &without_user(&self.store.value), &self.store.origin),
             line("release.channel", &self.channel.value, &self.channel.origin),
             line("release.keep", &keep, &self.keep.origin),
             line("report.url", &optional(&self.report_url.value), &self.report_url.origin),
         ]
+    }
+}
+
+/// An address as it may be shown: a secret does not belong there, and is not repeated.
+fn without_user(address: &str) -> String {
+    match address.split_once("//").zip(address.rsplit_once('@')) {
+        Some(((scheme, _), (_, host))) => format!("{scheme}//…@{host}"),
+        None => address.to_owned(),
     }
 }
 

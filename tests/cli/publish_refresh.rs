@@ -57,7 +57,8 @@ fn snapshot_and_timestamp_are_signed_again_with_their_keys_alone() {
             "signed again what is published of thermostat in dir:dist\n  \
              targets: not signed again, good until [TIME]\n  \
              snapshot 3: good until [TIME]\n  \
-             timestamp 3: good until [TIME]\n",
+             timestamp 3: good until [TIME]\n  \
+             not verified from outside\n",
         )
         .stderr("");
 }

@@ -314,7 +314,8 @@ parts! {
     AcceptedBy { esp_idf: bool, espflash: bool, esp_bootloader_esp_idf: bool, ota: bool, }
     Root { subject: String, sha256: String, key: String, not_after: String, }
     PublishImage {
-        chip: String, size: u32, sha256: String, published: bool, plain: Option<String>,
+        chip: String, size: u32, sha256: String, published: bool, rollout_percent: u8,
+        plain: Option<String>,
     }
     Withdrawn { version: String, chip: String, }
     Rehearsed {

@@ -23,7 +23,7 @@ use crate::agent;
 use crate::config::{Origin, Overrides, Project};
 use crate::error::{Exit, Failure};
 use crate::release::custom::WHOLE_FLEET;
-use crate::release::keys::{KeyFolder, PublishKeys, Supplied};
+use crate::release::keys::{KeyArgument, KeyFolder, PublishKeys, Supplied};
 use crate::release::plan::Plan;
 use crate::release::repository::{Expiry, NewRelease, RepositoryError, State, Terms, View};
 use crate::release::rules;
@@ -69,6 +69,10 @@ pub struct Publish {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Take this key, for `targets`, `snapshot` or `timestamp`, from a file, or with `ROLE=-` from
+    /// standard input; repeatable [default: the keys of the product]
+    #[arg(long = "key", value_name = "ROLE=FILE")]
+    keys: Vec<KeyArgument>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -98,10 +102,12 @@ impl Publish {
                 percent: self.rollout,
                 accept_agent_drift: self.accept_agent_drift,
             };
-            return revert::run(context, &project, &revert, self.reading, self.dry_run);
+            let keys = keys(context, &project, &self.keys)?;
+            return revert::run(context, &project, &revert, keys, self.reading, self.dry_run);
         }
         if self.refresh {
-            return refresh::run(context, &project, self.reading, self.dry_run);
+            let keys = keys(context, &project, &self.keys)?;
+            return refresh::run(context, &project, keys, self.reading, self.dry_run);
         }
         let images = if self.reproduce {
             match reproduce::build_twice(context, &project)? {
@@ -127,14 +133,15 @@ impl Publish {
             percent: self.rollout,
             reading: self.reading,
         };
-        let offer = Offer::read(context, &project, &release)?;
+        let (folder, supplied) = keys(context, &project, &self.keys)?;
+        let offer = Offer::read(context, &project, &release, (&folder, &supplied))?;
         let outside = outside(&project, release.reading)?;
         context::runtime()?.block_on(async {
             let store = context.store(&project)?;
             let state = load(context, &store, &offer.root, offer.now).await?;
             let plan = offer.plan(context, &project, &state).await?;
             let (channel, version) = (project.channel.value.to_string(), offer.version()?);
-            let images = offer.images(&plan);
+            let images = offer.images(&state, &plan);
             if self.dry_run {
                 let mut preview = Preview::of(&project, &store, &state, &plan, outside).await?;
                 preview.version = Some(version);
@@ -203,7 +210,12 @@ struct Offer {
 }
 
 impl Offer {
-    fn read(context: &Context, project: &Project, offered: &Release<'_>) -> Result<Self, Failure> {
+    fn read(
+        context: &Context,
+        project: &Project,
+        offered: &Release<'_>,
+        (folder, supplied): (&KeyFolder, &Supplied),
+    ) -> Result<Self, Failure> {
         let now = context.now();
         let root = build::tuf_root(project)?;
         let roots = ca::check_embedded(project, now)?;
@@ -214,8 +226,7 @@ impl Offer {
             percent: offered.percent,
         };
         let releases = offer::read(project, &offered.files, &terms)?;
-        let (folder, supplied) = keys(context, project)?;
-        Ok(Self { now, root, roots, releases, keys: folder.load_for_publish(&supplied)? })
+        Ok(Self { now, root, roots, releases, keys: folder.load_for_publish(supplied)? })
     }
 
     async fn plan(
@@ -239,15 +250,20 @@ impl Offer {
         Ok(rules::version(stated)?.to_string())
     }
 
-    fn images(&self, plan: &Plan) -> Vec<ImageReport> {
+    fn images(&self, state: &State, plan: &Plan) -> Vec<ImageReport> {
+        // The new list is the whole one, where there is one.
+        let listed = if plan.is_published() { state.releases() } else { &plan.releases };
         let report = |release: &NewRelease| {
             let chip = release.custom.chip;
-            let path = format!("{chip}/firmware.bin");
+            let (path, sha256) = (format!("{chip}/firmware.bin"), release.sha256());
+            let found = listed.iter().find(|it| it.custom.chip == chip && it.sha256 == sha256);
+            let rollout_percent = found.map_or(0, |it| it.custom.rollout.percent);
             ImageReport {
                 chip,
                 size: release.image.len(),
-                sha256: release.sha256(),
+                sha256,
                 published: plan.added.iter().any(|it| it.custom.chip == chip),
+                rollout_percent,
                 plain: plan.plain.iter().any(|upload| upload.path == path).then_some(path),
             }
         };
@@ -255,10 +271,16 @@ impl Offer {
     }
 }
 
-/// The signing keys of the project: where they are, and what came by the environment.
-fn keys(context: &Context, project: &Project) -> Result<(KeyFolder, Supplied), Failure> {
+/// The signing keys of the project: where they are, what came by the environment, and before both
+/// what the command line names.
+fn keys(
+    context: &Context,
+    project: &Project,
+    named: &[KeyArgument],
+) -> Result<(KeyFolder, Supplied), Failure> {
     let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
-    Ok((folder, Supplied::from_environment(context::variable)))
+    let supplied = Supplied::from_environment(context::variable);
+    Ok((folder, supplied.with_arguments(named, std::io::stdin())?))
 }
 
 /// Where a release is verified from. What is in a folder is on no host yet, unless somebody says
