@@ -123,8 +123,7 @@ impl Delivery<'_> {
             Some(outside) => Some(self.is_live(outside, timestamp).await),
             None => None,
         };
-        let is_live = plan.timestamp.is_some();
-        let archived = if is_live { self.tidy(before, plan).await } else { Vec::new() };
+        let archived = self.tidy(before, plan).await;
         let withdrawn = plan.withdrawn.iter().map(|release| Withdrawn {
             version: release.custom.version.clone(),
             chip: release.custom.chip,
