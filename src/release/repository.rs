@@ -7,6 +7,7 @@ pub mod error;
 mod images;
 mod next;
 mod seal;
+mod withdrawn;
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -19,6 +20,7 @@ use url::Url;
 
 use super::custom::Custom;
 use super::keys::{Role, SigningKey};
+use super::metadata;
 use super::plan::{Existing, Plan, Upload};
 use super::root::{self, RootFile};
 use super::rules::Release;
@@ -46,6 +48,21 @@ impl Default for Expiry {
     /// One year and 90 days (design, section 5).
     fn default() -> Self {
         Self { targets: 365, snapshot: 90, timestamp: 90 }
+    }
+}
+
+impl Expiry {
+    /// Until when metadata of a role is good that is signed at `now`. Roots have a time of their
+    /// own, and count as targets here.
+    pub fn end(&self, role: Role, now: Timestamp) -> Result<Timestamp, RepositoryError> {
+        metadata::days_after(
+            now,
+            match role {
+                Role::Root | Role::Targets => self.targets,
+                Role::Snapshot => self.snapshot,
+                Role::Timestamp => self.timestamp,
+            },
+        )
     }
 }
 
@@ -104,6 +121,8 @@ pub struct State {
     targets_file: Option<Metafile>,
     targets: HashMap<TargetName, Target>,
     releases: Vec<Release>,
+    /// Images that are listed no longer and may still be there: paths below the store.
+    withdrawn: Vec<String>,
     ends: Ends,
     targets_number: NonZeroU64,
     snapshot_number: NonZeroU64,
@@ -175,6 +194,12 @@ impl State {
         });
         let targets_file =
             live.as_ref().and_then(|live| live.snapshot().signed.meta.get("targets.json").cloned());
+        let mut withdrawn = Vec::new();
+        for path in live.iter().flat_map(|live| withdrawn::read(&live.targets().signed)) {
+            if store.exists(&path).await? {
+                withdrawn.push(path);
+            }
+        }
         let targets = live.map(|live| live.targets().signed.targets.clone()).unwrap_or_default();
         let highest_targets = store.highest(Role::Targets, versions.0).await?;
         let highest_snapshot = store.highest(Role::Snapshot, versions.1).await?;
@@ -183,6 +208,7 @@ impl State {
             root_file,
             base,
             releases: releases(&targets)?,
+            withdrawn,
             targets_file,
             targets,
             ends,
@@ -201,6 +227,11 @@ impl State {
         self.base.is_some()
     }
 
+    /// Images that are listed no longer and may still be there: paths below the store.
+    pub fn withdrawn(&self) -> &[String] {
+        &self.withdrawn
+    }
+
     /// Until when the live metadata of a role is good.
     pub fn ends(&self, role: Role) -> Option<Timestamp> {
         match role {
@@ -211,11 +242,13 @@ impl State {
         }
     }
 
-    /// Signs everything anew under `root`, as it is listed now. Nothing is written.
+    /// Signs everything anew under `root`, as it is listed now, and beside these keys with those
+    /// that `both` lists. Nothing is written.
     pub(super) async fn sign_again(
         &self,
         root: &RootFile,
         keys: &OnlineKeys,
+        (both, beside): (&RootFile, &[(Role, SigningKey)]),
         (now, expiry): (Timestamp, Expiry),
     ) -> Result<Plan, RepositoryError> {
         let signers = Signers {
@@ -224,6 +257,7 @@ impl State {
             targets: keys.targets.as_ref(),
             snapshot: &keys.snapshot,
             timestamp: &keys.timestamp,
+            beside: Some((&both.root, beside)),
         };
         let sealed =
             self.seal(&signers, self.targets.clone(), &self.releases, (now, expiry)).await?;

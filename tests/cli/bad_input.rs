@@ -7,7 +7,7 @@ use crate::material;
 use crate::shape::Failed;
 
 /// Every command that needs a project, and the word its reports carry.
-const IN_A_PROJECT: [(&[&str], &str); 13] = [
+const IN_A_PROJECT: [(&[&str], &str); 15] = [
     (&["partitions", "check"], "partitions check"),
     (&["ca", "add", "root.pem", "--yes"], "ca add"),
     (&["ca", "embed"], "ca embed"),
@@ -19,6 +19,8 @@ const IN_A_PROJECT: [(&[&str], &str); 13] = [
     (&["build"], "build"),
     (&["publish", "image.bin"], "publish"),
     (&["publish"], "publish"),
+    (&["rollout", "show"], "rollout show"),
+    (&["rollout", "halt"], "rollout halt"),
     (&["serve", "--port", "0"], "serve"),
     (&["check"], "check"),
 ];

@@ -110,7 +110,9 @@ reports! {
     }
     KeysRotate {
         dry_run: bool, roots: Vec<u64>, expires: String, file: String, store: String,
-        signed_again: bool, changed: Vec<ChangedKey>, devices: Vec<Walk>,
+        url: Option<String>, signed_again: bool, releases: Vec<SignedRelease>,
+        changed: Vec<ChangedKey>, dropped: Vec<DroppedKey>, finished: bool,
+        waiting_for: Option<String>, devices: Vec<Walk>,
     }
     KeysExport {
         version: u64, expires: String, sha256: String, file: Option<String>,
@@ -137,9 +139,19 @@ reports! {
         boot: EmulatedPart, update: Option<EmulatedPart>, serial_log: String,
     }
     Publish {
-        product: String, channel: String, version: String, published: bool,
-        images: Vec<PublishImage>, rehearsed: Vec<Rehearsed>, rehearsed_with_own_agent: bool,
-        store: String, verified_from: Option<String>, live_at_url: Option<bool>,
+        dry_run: bool, product: String, channel: String, version: String, reproduced: Option<bool>,
+        published: bool, images: Vec<PublishImage>, rehearsed: Vec<Rehearsed>, not_rehearsed: Vec<NotRehearsed>,
+        rehearsed_with_own_agent: bool,
+        store: String, verified_from: Option<String>, live_at_url: Option<bool>, withdrawn: Vec<Withdrawn>, archived: Vec<String>,
+    }
+    PublishPreview {
+        dry_run: bool, product: String, channel: String, version: Option<String>, publishes: bool,
+        images: Vec<PublishImage>, metadata: MetadataNumbers, files: Vec<PlannedFile>,
+        updates: Vec<PlannedUpdate>, store: String, verified_from: Option<String>,
+    }
+    PublishRefresh {
+        product: String, roles: Vec<SignedRole>, store: String, verified_from: Option<String>,
+        live_at_url: Option<bool>,
     }
     Serve {
         url: String, address: String, folder: String, root_ca: String, root_sha256: String,
@@ -241,10 +253,14 @@ parts! {
     ListedKey { id: String, place: Option<String>, }
     OtherKey { file: String, id: Option<String>, }
     ChangedKey {
-        role: String, old: Option<String>, new: Option<String>, file: String,
+        role: String, old: Vec<String>, new: Option<String>, file: String,
         retired: Option<String>, variable: Option<String>,
     }
-    Walk { embedded: u64, roots: Vec<u64>, reads_releases: Option<bool>, }
+    DroppedKey { role: String, key: String, }
+    SignedRelease { version: String, chip: String, sha256: String, }
+    Walk {
+        embedded: u64, roots: Vec<u64>, reads_releases: Option<bool>, in_any_order: bool,
+    }
     ExportedRole { role: String, threshold: u64, keys: Vec<String>, }
     Aimed { version: String, size: u64, sha256: String, agent: String, rollout_percent: u8, }
     Start {
@@ -298,12 +314,19 @@ parts! {
     AcceptedBy { esp_idf: bool, espflash: bool, esp_bootloader_esp_idf: bool, ota: bool, }
     Root { subject: String, sha256: String, key: String, not_after: String, }
     PublishImage {
-        chip: String, size: u32, sha256: String, published: bool, plain: Option<String>,
+        chip: String, size: u32, sha256: String, published: bool, rollout_percent: u8,
+        plain: Option<String>,
     }
+    Withdrawn { version: String, chip: String, }
     Rehearsed {
         chip: String, channel: String, from: Option<String>, version: String, slot: Option<u32>,
-        flash_operations: u64,
+        flash_operations: u64, rehearsed_with_own_agent: bool,
     }
+    MetadataNumbers { targets: Option<u64>, snapshot: Option<u64>, timestamp: Option<u64>, }
+    PlannedFile { path: String, size: u64, action: String, }
+    PlannedUpdate { chip: String, channel: String, from: Option<String>, to: Option<String>, }
+    SignedRole { role: String, version: Option<u64>, expires: Option<String>, }
+    NotRehearsed { chip: String, channel: String, from: Option<String>, reason: String, }
     NextBoot {
         without_rollback: String, with_rollback: String, proven: bool, because: Vec<String>,
         because_with_rollback: Option<Vec<String>>,

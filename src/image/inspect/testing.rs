@@ -12,7 +12,7 @@ pub(super) const DATA: u32 = 0x3c00_0020;
 pub(super) const CODE: u32 = 0x4038_0000;
 
 /// An app image for the ESP32-C3.
-pub(super) fn app(version: &str) -> Vec<u8> {
+pub(in crate::image) fn app(version: &str) -> Vec<u8> {
     let mut data = vec![0; 256];
     data[..4].copy_from_slice(&0xabcd_5432_u32.to_le_bytes());
     data[16..16 + version.len()].copy_from_slice(version.as_bytes());
@@ -59,7 +59,7 @@ pub(super) fn image(chip_id: u16, segments: &[(u32, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// The image with a right checksum and digest, whatever was changed in it.
-pub(super) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(in crate::image) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let mut checksum = 0xef;
     let mut at = 24;
     for _ in 0..bytes[1] {
