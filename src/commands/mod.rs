@@ -14,6 +14,7 @@ pub mod publish;
 pub mod rehearse;
 pub mod serve;
 pub mod slots;
+pub mod virtual_device;
 
 pub use context::{Context, ContextError};
 

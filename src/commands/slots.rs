@@ -7,7 +7,7 @@ use crate::device;
 use crate::error::{Exit, Failure};
 
 /// No flash chip beside an ESP32 is larger.
-const LARGEST_DUMP: u64 = 256 * 1024 * 1024;
+pub(super) const LARGEST_DUMP: u64 = 256 * 1024 * 1024;
 
 /// Show the slots of a device: what boots next, and why
 #[derive(Debug, clap::Args)]

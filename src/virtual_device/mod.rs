@@ -6,6 +6,7 @@ pub mod device;
 pub mod faults;
 pub mod flash;
 pub mod rehearsal;
+pub mod rom_loader;
 pub mod stand_in;
 pub mod tear;
 mod tls_connection;
