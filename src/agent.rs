@@ -60,6 +60,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "tuf/ecdsa.rs",
     "tuf/error.rs",
     "tuf/keys.rs",
+    "tuf/listed.rs",
     "tuf/metadata.rs",
     "tuf/root.rs",
     "tuf/state.rs",

@@ -10,7 +10,6 @@ use crate::config::{Overrides, Project};
 use crate::error::{Exit, Failure, Location};
 use crate::output::{Annotation, Level, Paint, Report, Tone};
 use crate::release::repository::{RepositoryError, State, View, verify_images};
-use crate::release::store::Store;
 
 /// Run every check that needs no board
 #[derive(Debug, clap::Args)]
@@ -146,7 +145,7 @@ fn agent_drift(project: &Project) -> Checked {
 
 fn repository(context: &Context, project: &Project) -> Checked {
     let root = build::tuf_root(project)?;
-    let store = Store::parse(&project.store.value, &project.folder)?;
+    let store = context.store(project)?;
     let releases = context::runtime()?.block_on(async {
         let state = State::load(&store, &root, View::Live, context.now()).await?;
         verify_images(&store, state.releases()).await?;

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::stamp::{self, StampError};
 use crate::config::{ConfigError, Overrides, Project};
 use crate::error::{Exit, Explained, Failure};
 use crate::output::Output;
 use crate::release::keys::location::{Platform, configuration_folder};
+use crate::release::store::{Access, Credentials, Store};
 
 /// The surroundings of one run.
 #[derive(Debug)]
@@ -113,9 +115,31 @@ impl Context {
         Ok(configuration_folder(Platform::HERE, os_variable).ok_or(ContextError::NoHome)?)
     }
 
-    /// The wall clock.
+    /// The project's store: the one way in which commands open it. Only one over a network needs
+    /// the project's roots and the environment's credentials.
+    pub fn store(&self, project: &Project) -> Result<Store, Failure> {
+        let place = &project.store.value;
+        let access = if Store::is_remote(place) {
+            let roots = super::ca::project_roots(project, self.now())?;
+            Access {
+                roots: roots.iter().map(|root| root.der().clone()).collect(),
+                credentials: Credentials::from_environment(variable)?,
+            }
+        } else {
+            Access::default()
+        };
+        Ok(Store::open(place, &project.folder, access)?)
+    }
+
+    /// The wall clock, by which expiry and certificates are judged.
     pub fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    /// The time to write into what is made: `SOURCE_DATE_EPOCH`, else the wall clock. Nothing is
+    /// judged by it.
+    pub fn stamp(&self) -> Result<Timestamp, StampError> {
+        stamp::stamp(os_variable(stamp::VARIABLE).as_deref(), self.now())
     }
 }
 

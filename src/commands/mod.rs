@@ -14,9 +14,11 @@ pub mod publish;
 pub mod rehearse;
 pub mod serve;
 pub mod slots;
+mod stamp;
 pub mod virtual_device;
 
 pub use context::{Context, ContextError};
+pub use stamp::StampError;
 
 use std::path::{Path, PathBuf};
 

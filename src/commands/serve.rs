@@ -12,7 +12,6 @@ use super::{Context, ContextError, context};
 use crate::config::Overrides;
 use crate::error::{Exit, Explained, Failure};
 use crate::output::{Paint, Report, Tone};
-use crate::release::store::Store;
 use crate::server::{Config, Event, LOOPBACK, Limits, Log, Server};
 use crate::trust::{BenchRoot, IpOrDns};
 
@@ -74,9 +73,9 @@ impl Serve {
             Some(folder) => folder,
             None => {
                 let project = context.project(&self.project)?;
-                match Store::parse(&project.store.value, &project.folder)? {
-                    Store::Directory(directory) => directory.folder().to_owned(),
-                }
+                let store = context.store(&project)?;
+                let remote = || NoFolder(project.store.value.clone());
+                store.folder().ok_or_else(remote)?.to_owned()
             }
         };
         if !folder.is_dir() {

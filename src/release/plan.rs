@@ -1,5 +1,6 @@
 //! What a publish will write, in order. Made in memory, before the first byte leaves.
 
+use super::keys::Role;
 use super::rules::Release;
 
 /// Where the newest timestamp is, for devices.
@@ -64,6 +65,19 @@ pub struct Copy {
 }
 
 impl Plan {
+    /// The files whose numbers this plan claims.
+    pub fn claims(&self) -> impl Iterator<Item = &Upload> {
+        self.uploads.iter().filter(|upload| upload.existing == Existing::Lost)
+    }
+
+    /// The number that this plan claims for a role, where it does.
+    pub fn number(&self, role: Role) -> Option<u64> {
+        let suffix = format!(".{role}.json");
+        self.claims().find_map(|claim| {
+            claim.path.strip_prefix("metadata/")?.strip_suffix(&suffix)?.parse().ok()
+        })
+    }
+
     /// Whether every image was published before, so that no metadata changes.
     pub fn is_published(&self) -> bool {
         self.timestamp.is_none()

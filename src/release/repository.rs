@@ -22,7 +22,7 @@ use super::keys::{Role, SigningKey};
 use super::plan::{Existing, Plan, Upload};
 use super::root::{self, RootFile};
 use super::rules::Release;
-use super::store::Store;
+use super::store::{LARGEST_JUMP, Store};
 pub use super::transport::View;
 use super::transport::{BASE, StoreTransport};
 use crate::hex;
@@ -30,10 +30,6 @@ pub use error::RepositoryError;
 pub use images::verify_images;
 pub use next::Changes;
 use seal::Signers;
-
-/// How far file numbers may run ahead of the live version: one for each publish that died, and
-/// nobody has that many. Beyond it somebody planted a number to use up ours.
-const LARGEST_JUMP: u64 = 1000;
 
 /// How long signed metadata is good for, in days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +176,8 @@ impl State {
         let targets_file =
             live.as_ref().and_then(|live| live.snapshot().signed.meta.get("targets.json").cloned());
         let targets = live.map(|live| live.targets().signed.targets.clone()).unwrap_or_default();
-        let files = store.list("metadata").await?;
+        let highest_targets = store.highest(Role::Targets, versions.0).await?;
+        let highest_snapshot = store.highest(Role::Snapshot, versions.1).await?;
         Ok(Self {
             root,
             root_file,
@@ -189,8 +186,8 @@ impl State {
             targets_file,
             targets,
             ends,
-            targets_number: next_number(&files, Role::Targets, versions.0)?,
-            snapshot_number: next_number(&files, Role::Snapshot, versions.1)?,
+            targets_number: next_number(Role::Targets, versions.0, highest_targets)?,
+            snapshot_number: next_number(Role::Snapshot, versions.1, highest_snapshot)?,
         })
     }
 
@@ -284,18 +281,13 @@ pub(super) fn releases(
 
 /// The number after the live version and after every file of the role: a publish that died leaves
 /// files that no timestamp names, and some device may have seen them.
-fn next_number(files: &[String], role: Role, live: u64) -> Result<NonZeroU64, RepositoryError> {
-    let suffix = format!(".{role}.json");
-    let mut highest = live;
-    for file in files {
-        let Some(number) = file.strip_suffix(&suffix).and_then(|text| text.parse::<u64>().ok())
-        else {
-            continue;
-        };
-        if number > live.saturating_add(LARGEST_JUMP) {
-            return Err(RepositoryError::Jump { file: format!("metadata/{file}"), live });
-        }
-        highest = highest.max(number);
+fn next_number(role: Role, live: u64, highest: Option<u64>) -> Result<NonZeroU64, RepositoryError> {
+    let highest = highest.unwrap_or(live).max(live);
+    if highest > live.saturating_add(LARGEST_JUMP) {
+        return Err(RepositoryError::Jump {
+            file: format!("metadata/{highest}.{role}.json"),
+            live,
+        });
     }
     highest.checked_add(1).and_then(NonZeroU64::new).ok_or(RepositoryError::UsedUp { role })
 }
@@ -346,23 +338,22 @@ mod tests {
         assert!(listed["thermostat-esp32c3-1.1.0.bin"].is_object());
     }
 
-    fn next(files: &[&str], live: u64) -> Result<u64, RepositoryError> {
-        let files: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
-        next_number(&files, Role::Targets, live).map(NonZeroU64::get)
+    fn next(highest: Option<u64>, live: u64) -> Result<u64, RepositoryError> {
+        next_number(Role::Targets, live, highest).map(NonZeroU64::get)
     }
 
     #[test]
     fn the_next_number_is_above_the_live_one_and_every_file() {
-        assert_eq!(next(&[], 0).unwrap(), 1);
-        assert_eq!(next(&["1.targets.json", "9.snapshot.json", "2.root.json"], 1).unwrap(), 2);
-        assert_eq!(next(&["10.targets.json", "9.targets.json"], 3).unwrap(), 11);
-        assert_eq!(next(&["x.targets.json", ".targets.json", "-1.targets.json"], 0).unwrap(), 1);
+        assert_eq!(next(None, 0).unwrap(), 1);
+        assert_eq!(next(None, 1).unwrap(), 2);
+        assert_eq!(next(Some(10), 3).unwrap(), 11);
+        assert_eq!(next(Some(2), 3).unwrap(), 4);
     }
 
     #[test]
     fn a_number_that_no_dead_publish_explains_is_refused() {
-        assert_eq!(next(&["1003.targets.json"], 3).unwrap(), 1004);
-        assert!(matches!(next(&["1004.targets.json"], 3), Err(RepositoryError::Jump { .. })));
-        assert!(matches!(next(&[], u64::MAX), Err(RepositoryError::UsedUp { .. })));
+        assert_eq!(next(Some(1003), 3).unwrap(), 1004);
+        assert!(matches!(next(Some(1004), 3), Err(RepositoryError::Jump { .. })));
+        assert!(matches!(next(None, u64::MAX), Err(RepositoryError::UsedUp { .. })));
     }
 }

@@ -204,16 +204,19 @@ async fn what_the_rules_refuse_leaves_the_store_alone() {
 }
 
 #[tokio::test]
-async fn the_same_bytes_again_change_nothing_but_a_damaged_plain_copy() {
+async fn the_same_bytes_again_change_nothing_but_damaged_files() {
     let bench = Bench::new().await;
     bench.publish(vec![release("1.0.0")]).await.unwrap();
     let before = bench.files();
     let plan = bench.publish(vec![release("1.0.0")]).await.unwrap();
-    assert!(plan.is_published() && plan.uploads.is_empty());
+    assert!(plan.is_published() && plan.releases.is_empty());
     assert_eq!(bench.files(), before);
-    fs::write(bench.path("esp32c3/firmware.bin"), "torn").unwrap();
-    bench.publish(vec![release("1.0.0")]).await.unwrap();
-    assert_eq!(bench.files(), before);
+    let image = plan.uploads.first().unwrap().path.clone();
+    for damaged in ["esp32c3/firmware.bin", &image] {
+        fs::write(bench.path(damaged), "torn").unwrap();
+        bench.publish(vec![release("1.0.0")]).await.unwrap();
+        assert_eq!(bench.files(), before, "{damaged}");
+    }
 }
 
 #[tokio::test]
@@ -277,11 +280,11 @@ async fn of_two_publishers_at_once_one_wins_and_the_other_exits_1() {
     assert!(matches!(error, StoreError::Lost(_)));
     assert_eq!(error.exit(), Exit::Rejected);
 
-    // The other began after `one` was staged: whoever promotes first wins, whole.
+    // The other began after `one` was staged, so it has the later number, and wins, whole.
     let other = bench.plan(vec![release("1.2.0")]).await.unwrap();
     bench.store.stage(&other).await.unwrap();
     let error = bench.store.promote(&one).await.unwrap_err();
-    assert!(matches!(error, StoreError::NotStaged));
+    assert!(matches!(error, StoreError::LaterClaim(path) if path == "metadata/3.snapshot.json"));
     assert_eq!(bench.load().await.unwrap().releases().len(), 1);
     bench.store.promote(&other).await.unwrap();
     let error = bench.store.promote(&one).await.unwrap_err();
@@ -298,10 +301,10 @@ fn only_a_folder_is_a_store_so_far() {
         assert_eq!(error.exit(), Exit::Project);
         assert!(error.help().unwrap().contains("dir:"));
     }
-    let Store::Directory(inside) = Store::parse("dir:a b/dist", project).unwrap();
-    assert_eq!(inside.folder(), Path::new("/project/a b/dist"));
-    let Store::Directory(outside) = Store::parse("dir:/srv/www", project).unwrap();
-    assert_eq!(outside.folder(), Path::new("/srv/www"));
+    let inside = Store::parse("dir:a b/dist", project).unwrap();
+    assert_eq!(inside.folder(), Some(Path::new("/project/a b/dist")));
+    let outside = Store::parse("dir:/srv/www", project).unwrap();
+    assert_eq!(outside.folder(), Some(Path::new("/srv/www")));
 }
 
 #[tokio::test]

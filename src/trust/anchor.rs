@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use crate::error::{Exit, Explained};
 use crate::trust::candidates::Candidates;
 use crate::trust::chain::Chain;
-use crate::trust::distrust::Distrust;
+use crate::trust::distrust::{Distrust, is_impostor};
 use crate::trust::endpoint::Endpoint;
 use crate::trust::probe::{self, ProbeError};
 use crate::trust::refusal::{Refusal, Unfit};
@@ -34,9 +34,9 @@ pub enum AnchorError {
     /// The server showed nothing.
     #[error(transparent)]
     Probe(#[from] ProbeError),
-    /// The server does not hold the key of what it showed, or broke off.
-    #[error("`{host}` did not complete a TLS handshake")]
-    Handshake {
+    /// The server does not hold the key of what it showed, or no device can tell.
+    #[error("`{host}` does not prove that its certificate is its own")]
+    Unproven {
         /// Who was asked.
         host: String,
         /// What the TLS library said.
@@ -88,9 +88,8 @@ impl Explained for AnchorError {
     fn exit(&self) -> Exit {
         match self {
             Self::Probe(source) => source.exit(),
-            Self::Handshake { source, .. } if probe::is_impostor(source) => Exit::Trust,
-            Self::Handshake { .. } => Exit::Network,
-            Self::Link { .. }
+            Self::Unproven { .. }
+            | Self::Link { .. }
             | Self::Unknown { .. }
             | Self::Untrusted { .. }
             | Self::Unfit { .. } => Exit::Trust,
@@ -100,9 +99,12 @@ impl Explained for AnchorError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Probe(source) => source.help(),
-            Self::Handshake { .. } => {
+            Self::Unproven { source, .. } if is_impostor(source) => {
                 Some("look at the server: it has another key than its certificate".to_owned())
             }
+            Self::Unproven { .. } => Some(
+                "let the server use a certificate with a key that devices can verify".to_owned(),
+            ),
             Self::Link { source, .. } | Self::Unfit { source, .. } => Some(source.help().to_owned()),
             Self::Unknown { from_file: false, .. } => Some(
                 "let the server send its whole chain; for a private authority pass a file with its \
@@ -134,7 +136,7 @@ pub fn find(
     if let Some(source) = presented.fault {
         let (host, source) = (endpoint.to_string(), Box::new(source));
         // The reason behind most broken signatures is a key that is too weak to be used.
-        return Err(refused(&chain, endpoint).unwrap_or(AnchorError::Handshake { host, source }));
+        return Err(refused(&chain, endpoint).unwrap_or(AnchorError::Unproven { host, source }));
     }
     let mut anchors: Vec<(usize, PinnedRoot)> = Vec::new();
     let mut reason = None;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
+use rustls::{CertificateError, PeerMisbehaved};
 
 use crate::trust::endpoint::Endpoint;
 use crate::trust::name::IpOrDns;
@@ -128,6 +129,30 @@ impl Distrust {
     }
 }
 
+/// Whether the TLS library broke off because a server could not prove who it is. Everything else that
+/// can go wrong with TLS is a matter of the network, or of what both sides speak.
+pub(super) fn is_distrust(error: &rustls::Error) -> bool {
+    use rustls::Error;
+    match error {
+        // Whatever is wrong with it: with the chain, or with the signature that its key made.
+        Error::InvalidCertificate(_)
+        // A server without a certificate, or one that signs as nobody asked it to, is nobody.
+        | Error::NoCertificatesPresented
+        | Error::InvalidCertRevocationList(_)
+        | Error::PeerMisbehaved(
+            PeerMisbehaved::SignedKxWithWrongAlgorithm
+            | PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme,
+        ) => true,
+        // The enum may grow; none of the others is about who the server is.
+        _ => false,
+    }
+}
+
+/// Whether an error means that the server does not hold the key of the certificate it shows.
+pub(super) fn is_impostor(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(CertificateError::BadSignature))
+}
+
 /// Names of a certificate, each in back quotes. webpki gives them as `DnsName("…")`. An address that
 /// stands there as a name reads like the right one, and is none.
 fn names(presented: &[String], host: &IpOrDns) -> String {
@@ -147,4 +172,72 @@ fn names(presented: &[String], host: &IpOrDns) -> String {
 fn timestamp(time: UnixTime) -> Timestamp {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use rustls::pki_types::ServerName;
+    use rustls::{AlertDescription, Error, ExtendedKeyPurpose, OtherError, PeerIncompatible};
+
+    use super::*;
+
+    #[test]
+    fn whatever_is_wrong_with_a_certificate_is_a_matter_of_trust() {
+        use CertificateError as Kind;
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(1));
+        for kind in [
+            Kind::BadEncoding,
+            Kind::Expired,
+            Kind::ExpiredContext { time, not_after: time },
+            Kind::NotValidYet,
+            Kind::NotValidYetContext { time, not_before: time },
+            Kind::Revoked,
+            Kind::UnhandledCriticalExtension,
+            Kind::UnknownIssuer,
+            Kind::UnknownRevocationStatus,
+            Kind::ExpiredRevocationList,
+            Kind::ExpiredRevocationListContext { time, next_update: time },
+            Kind::BadSignature,
+            Kind::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id: Vec::new(),
+                supported_algorithms: Vec::new(),
+            },
+            Kind::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id: Vec::new(),
+                public_key_algorithm_id: Vec::new(),
+            },
+            Kind::NotValidForName,
+            Kind::NotValidForNameContext {
+                expected: ServerName::try_from("a.example").unwrap(),
+                presented: Vec::new(),
+            },
+            Kind::InvalidPurpose,
+            Kind::InvalidPurposeContext {
+                required: ExtendedKeyPurpose::ServerAuth,
+                presented: Vec::new(),
+            },
+            Kind::InvalidOcspResponse,
+            Kind::ApplicationVerificationFailure,
+            Kind::Other(OtherError(Arc::new(std::io::Error::other("x")))),
+        ] {
+            assert!(is_distrust(&Error::InvalidCertificate(kind.clone())), "{kind:?}");
+        }
+        assert!(is_distrust(&Error::NoCertificatesPresented));
+    }
+
+    #[test]
+    fn what_says_nothing_about_the_server_is_none() {
+        for error in [
+            Error::AlertReceived(AlertDescription::HandshakeFailure),
+            Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
+            Error::PeerMisbehaved(PeerMisbehaved::TooManyEmptyFragments),
+            Error::DecryptError,
+            Error::General("x".into()),
+        ] {
+            assert!(!is_distrust(&error), "{error:?}");
+        }
+    }
 }

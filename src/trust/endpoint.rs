@@ -3,12 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
 use crate::error::{Exit, Explained};
+use crate::trust::deadline::{Deadline, Timed};
 use crate::trust::name::IpOrDns;
 
 /// The port of https (RFC 9110, section 4.2.2).
@@ -81,8 +81,8 @@ impl Endpoint {
         if self.port == HTTPS { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// Connects to the first address that answers.
-    pub(super) fn open(&self, patience: Duration) -> io::Result<TcpStream> {
+    /// Connects to the first address that answers, before `deadline`.
+    pub(super) fn open(&self, deadline: Deadline) -> io::Result<Timed> {
         let addresses: Vec<SocketAddr> = match (self.connect_to, &self.host) {
             (Some(address), _) => vec![address],
             (None, IpOrDns::Ip(address)) => vec![SocketAddr::new(*address, self.port)],
@@ -90,8 +90,12 @@ impl Endpoint {
         };
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in addresses {
-            match TcpStream::connect_timeout(&address, patience) {
-                Ok(stream) => return Ok(stream),
+            let connected = match deadline.left()? {
+                Some(left) => TcpStream::connect_timeout(&address, left),
+                None => TcpStream::connect(address),
+            };
+            match connected {
+                Ok(socket) => return Ok(Timed::new(socket, deadline)),
                 Err(error) => last = error,
             }
         }

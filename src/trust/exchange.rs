@@ -5,9 +5,8 @@
 //! answer read by hand; httparse takes the head apart.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -16,15 +15,16 @@ use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::error::{Exit, Explained};
+use crate::trust::deadline::{Deadline, Timed};
+use crate::trust::distrust::is_distrust;
 use crate::trust::endpoint::Endpoint;
-use crate::trust::probe::PATIENCE;
 use crate::trust::root::PinnedRoot;
 
 /// Most bytes of a head that are read to say how large it is. What is larger is no head.
 const MOST_HEAD: usize = 64 * 1024;
 /// Most headers of one answer; a device takes 64.
 const MOST_HEADERS: usize = 256;
-/// Longest wait for an answer, its body's first bytes included.
+/// Longest wait for an answer: from the connection to the first bytes of its body.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
 /// A request that came to nothing.
@@ -75,10 +75,6 @@ impl Explained for ExchangeError {
             }
         }
     }
-}
-
-fn is_distrust(error: &rustls::Error) -> bool {
-    matches!(error, rustls::Error::InvalidCertificate(_))
 }
 
 /// An answer: its head, and the first bytes of its body.
@@ -134,6 +130,7 @@ pub(super) fn shown(text: &str) -> String {
 pub struct Client {
     endpoint: Endpoint,
     config: Arc<ClientConfig>,
+    patience: Duration,
 }
 
 /// The time that certificates are judged at.
@@ -168,7 +165,7 @@ impl Client {
                 .with_root_certificates(anchors)
                 .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { endpoint, config: Arc::new(config) })
+        Ok(Self { endpoint, config: Arc::new(config), patience: ANSWER_TIME })
     }
 
     /// Gets `target`, a path as it goes into a request, with these headers; keeps at most `keep`
@@ -186,15 +183,17 @@ impl Client {
         };
         let tls = ClientConnection::new(Arc::clone(&self.config), self.endpoint.server_name())
             .map_err(|source| ExchangeError::Tls { host: host(), source: Box::new(source) })?;
-        let socket = self.endpoint.open(PATIENCE).map_err(broken)?;
-        let mut stream = Patient { stream: StreamOwned::new(tls, socket), end: deadline() };
-        stream.send(&self.request(target, headers)).map_err(broken)?;
+        let deadline = Deadline::after(self.patience);
+        let socket = self.endpoint.open(deadline).map_err(broken)?;
+        let mut stream = StreamOwned::new(tls, socket);
+        let request = self.request(target, headers);
+        stream.write_all(request.as_bytes()).and_then(|()| stream.flush()).map_err(broken)?;
         let mut answer = head(&mut stream).map_err(|error| match error {
             Head::Wire(source) => broken(source),
             Head::Not(reason) => ExchangeError::NotHttp { host: host(), reason },
         })?;
         while answer.body.len() < keep {
-            match stream.read_some(&mut answer.body) {
+            match read_some(&mut stream, &mut answer.body) {
                 // A server may end TLS without a word once its answer is out.
                 Ok(0) => break,
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
@@ -232,45 +231,14 @@ fn carried(error: &io::Error) -> Option<rustls::Error> {
     error.get_ref()?.downcast_ref::<rustls::Error>().cloned()
 }
 
-fn deadline() -> Option<Instant> {
-    Instant::now().checked_add(ANSWER_TIME)
-}
+type Stream = StreamOwned<ClientConnection, Timed>;
 
-/// A stream that is given up at one moment, however it drips.
-struct Patient {
-    stream: StreamOwned<ClientConnection, TcpStream>,
-    end: Option<Instant>,
-}
-
-impl Patient {
-    fn hurry(&mut self) -> io::Result<()> {
-        let left = self.end.map(|end| end.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.sock.set_read_timeout(left)?;
-        self.stream.sock.set_write_timeout(left)
-    }
-
-    fn send(&mut self, text: &str) -> io::Result<()> {
-        self.hurry()?;
-        self.stream.write_all(text.as_bytes())?;
-        self.stream.flush()
-    }
-
-    /// Appends what comes next; 0 is the end.
-    fn read_some(&mut self, to: &mut Vec<u8>) -> io::Result<usize> {
-        self.hurry()?;
-        let mut part = [0; 4096];
-        let count = match self.stream.read(&mut part) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            other => other?,
-        };
-        to.extend_from_slice(part.get(..count).unwrap_or_default());
-        Ok(count)
-    }
+/// Appends what comes next; 0 is the end.
+fn read_some(stream: &mut Stream, to: &mut Vec<u8>) -> io::Result<usize> {
+    let mut part = [0; 4096];
+    let count = stream.read(&mut part)?;
+    to.extend_from_slice(part.get(..count).unwrap_or_default());
+    Ok(count)
 }
 
 /// Why there is no head.
@@ -280,7 +248,7 @@ enum Head {
 }
 
 /// Reads heads up to the one of the answer. What came behind it is the beginning of the body.
-fn head(stream: &mut Patient) -> Result<Answer, Head> {
+fn head(stream: &mut Stream) -> Result<Answer, Head> {
     let mut bytes = Vec::new();
     let mut interim = 0_usize;
     loop {
@@ -297,7 +265,7 @@ fn head(stream: &mut Patient) -> Result<Answer, Head> {
             None if bytes.len() >= MOST_HEAD => {
                 return Err(Head::Not(format!("its head is longer than {MOST_HEAD} bytes")));
             }
-            None => match stream.read_some(&mut bytes) {
+            None => match read_some(stream, &mut bytes) {
                 Ok(0) => return Err(Head::Wire(io::ErrorKind::UnexpectedEof.into())),
                 Ok(_) => {}
                 Err(error) => return Err(Head::Wire(error)),
@@ -329,7 +297,77 @@ fn parse(bytes: &[u8]) -> Result<Option<Answer>, Head> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::path::Path;
+    use std::time::Instant;
+
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::{ServerConfig, ServerConnection};
+
     use super::*;
+    use crate::trust::root;
+
+    /// Shows a good certificate, and sends a letter now and then for ever: as a head that does not
+    /// end, or as bytes that never become a handshake.
+    fn dripping(speaks_tls: bool) -> Client {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let authority = CertifiedIssuer::self_signed(authority, key).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["updates.test".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&key, &authority).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![leaf.der().clone()],
+                PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            )
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut tls = ServerConnection::new(Arc::new(config)).unwrap();
+            let mut stream = rustls::Stream::new(&mut tls, &mut socket);
+            let mut drip = |bytes: &[u8]| {
+                if speaks_tls {
+                    stream.write_all(bytes).and_then(|()| stream.flush())
+                } else {
+                    stream.sock.write_all(bytes)
+                }
+            };
+            // The head of a record of 16384 bytes, which a handshake may have.
+            let first: &[u8] = if speaks_tls { b"HTTP/1.1 200 OK\r\nX: " } else { b"\x16\x03\x03\x40\0" };
+            // Until the client has enough of it.
+            let mut went = drip(first);
+            while went.is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+                went = drip(if speaks_tls { b"x" } else { b"\x02" });
+            }
+        });
+        let now = Timestamp::now();
+        let roots = root::parse(Path::new("root.pem"), authority.pem().as_bytes(), now).unwrap();
+        let endpoint = Endpoint::from_url("https://updates.test").unwrap().at(Some(address));
+        Client { patience: Duration::from_millis(300), ..Client::new(endpoint, &roots, now).unwrap() }
+    }
+
+    #[test]
+    fn a_server_that_drips_is_given_up_in_time() {
+        for speaks_tls in [true, false] {
+            let client = dripping(speaks_tls);
+            let start = Instant::now();
+            let error = client.get("/", &[], 1).unwrap_err();
+            // It would drip for minutes.
+            assert!(start.elapsed() < Duration::from_secs(10), "{error}");
+            let ExchangeError::Unreachable { source, .. } = &error else { panic!("{error:?}") };
+            assert_eq!(source.kind(), io::ErrorKind::TimedOut);
+            assert_eq!(error.exit(), Exit::Network);
+        }
+    }
 
     fn answer(text: &str) -> Option<Answer> {
         parse(text.as_bytes()).ok().flatten()

@@ -7,6 +7,7 @@ pub mod bench_error;
 pub mod candidates;
 pub mod certificate;
 pub mod chain;
+mod deadline;
 pub mod distrust;
 pub mod endpoint;
 pub mod exchange;

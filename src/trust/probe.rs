@@ -4,23 +4,25 @@
 //! worth anything is decided by [`super::chain`], with roots.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion,
-    SignatureScheme, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, SignatureScheme,
+    SupportedProtocolVersion,
 };
 
 use crate::error::{Exit, Explained};
+use crate::trust::deadline::{Deadline, Timed};
+use crate::trust::distrust::is_distrust;
 use crate::trust::endpoint::Endpoint;
 
-/// Longest wait for a connection, and for a handshake. The device waits as long.
+/// Longest wait for a connection and its handshake. The device waits as long.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The kinds of signature that the device's TLS library verifies, the shortest keys first, as it
@@ -45,7 +47,7 @@ pub struct Presented {
     pub version: Option<ProtocolVersion>,
     /// Where the connection went.
     pub address: Option<SocketAddr>,
-    /// What went wrong after it had shown them.
+    /// Why they are not its own, or of no use to a device.
     pub fault: Option<rustls::Error>,
 }
 
@@ -60,7 +62,15 @@ pub enum ProbeError {
         /// What the system said.
         source: io::Error,
     },
-    /// A connection, and no TLS.
+    /// A connection that ended before the handshake did.
+    #[error("`{host}` broke off the TLS handshake")]
+    BrokenOff {
+        /// Who was meant.
+        host: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A connection, and no TLS, or a server that shows no certificate.
     #[error("`{host}` did not complete a TLS handshake")]
     Handshake {
         /// Who was meant.
@@ -76,7 +86,11 @@ pub enum ProbeError {
 impl Explained for ProbeError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Unreachable { .. } | Self::Handshake { .. } | Self::Setup(_) => Exit::Network,
+            Self::Handshake { source, .. } if is_distrust(source) => Exit::Trust,
+            Self::Unreachable { .. }
+            | Self::BrokenOff { .. }
+            | Self::Handshake { .. }
+            | Self::Setup(_) => Exit::Network,
         }
     }
 
@@ -87,7 +101,7 @@ impl Explained for ProbeError {
                  does not lead to yet"
                     .to_owned(),
             ),
-            Self::Handshake { .. } => {
+            Self::BrokenOff { .. } | Self::Handshake { .. } => {
                 Some("check that the server speaks TLS 1.2 or 1.3 on this port".to_owned())
             }
             Self::Setup(_) => None,
@@ -100,7 +114,7 @@ impl Explained for ProbeError {
 pub fn probe(endpoint: &Endpoint) -> Result<Presented, ProbeError> {
     let versions = rustls::DEFAULT_VERSIONS;
     match handshake(endpoint, &DEVICE_SCHEMES, versions) {
-        Err(refused @ ProbeError::Handshake { .. }) => {
+        Err(refused @ (ProbeError::Handshake { .. } | ProbeError::BrokenOff { .. })) => {
             let everything = default_provider().signature_verification_algorithms;
             handshake(endpoint, &everything.supported_schemes(), versions).map_err(|_| refused)
         }
@@ -108,7 +122,8 @@ pub fn probe(endpoint: &Endpoint) -> Result<Presented, ProbeError> {
     }
 }
 
-/// Whether a server accepts one version of TLS.
+/// Whether a server accepts one version of TLS. One that hangs up on it does not; one that says
+/// nothing has not answered.
 pub fn offers(
     endpoint: &Endpoint,
     version: &'static SupportedProtocolVersion,
@@ -117,6 +132,9 @@ pub fn offers(
     match handshake(endpoint, &everything.supported_schemes(), &[version]) {
         Ok(presented) => Ok(presented.version == Some(version.version)),
         Err(ProbeError::Handshake { .. }) => Ok(false),
+        Err(ProbeError::BrokenOff { source, .. }) if source.kind() != io::ErrorKind::TimedOut => {
+            Ok(false)
+        }
         Err(other) => Err(other),
     }
 }
@@ -136,17 +154,17 @@ fn handshake(
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let mut tls = ClientConnection::new(Arc::new(config), endpoint.server_name())
         .map_err(ProbeError::Setup)?;
-    let unreachable = |source| ProbeError::Unreachable { host: endpoint.to_string(), source };
-    let mut stream = endpoint.open(PATIENCE).map_err(unreachable)?;
-    let end = Instant::now().checked_add(PATIENCE);
-    let outcome = shake(&mut tls, &mut stream, end);
+    let host = || endpoint.to_string();
+    let mut stream = endpoint
+        .open(Deadline::after(PATIENCE))
+        .map_err(|source| ProbeError::Unreachable { host: host(), source })?;
+    let outcome = shake(&mut tls, &mut stream);
     let certificates = recorder.recorded();
     let fault = match outcome {
         Ok(()) => None,
-        Err(Broken::Wire(source)) => return Err(unreachable(source)),
-        Err(Broken::Tls(source)) if certificates.is_empty() => {
-            let source = Box::new(source);
-            return Err(ProbeError::Handshake { host: endpoint.to_string(), source });
+        Err(Broken::Wire(source)) => return Err(ProbeError::BrokenOff { host: host(), source }),
+        Err(Broken::Tls(source)) if certificates.is_empty() || !is_distrust(&source) => {
+            return Err(ProbeError::Handshake { host: host(), source: Box::new(source) });
         }
         Err(Broken::Tls(source)) => Some(source),
     };
@@ -156,7 +174,7 @@ fn handshake(
     Ok(Presented {
         certificates,
         version: tls.protocol_version(),
-        address: stream.peer_addr().ok(),
+        address: stream.socket().peer_addr().ok(),
         fault,
     })
 }
@@ -167,31 +185,15 @@ enum Broken {
     Tls(rustls::Error),
 }
 
-/// The handshake, to its end or to `end`, whatever the server drips.
-fn shake(
-    tls: &mut ClientConnection,
-    stream: &mut TcpStream,
-    end: Option<Instant>,
-) -> Result<(), Broken> {
+/// The handshake, to its end or to that of the stream's patience.
+fn shake(tls: &mut ClientConnection, stream: &mut Timed) -> Result<(), Broken> {
     while tls.is_handshaking() {
-        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            return Err(Broken::Wire(io::ErrorKind::TimedOut.into()));
-        }
-        stream.set_read_timeout(left).map_err(Broken::Wire)?;
-        stream.set_write_timeout(left).map_err(Broken::Wire)?;
         if tls.wants_write() {
             tls.write_tls(stream).map_err(Broken::Wire)?;
             continue;
         }
-        match tls.read_tls(stream) {
-            Ok(0) => return Err(Broken::Wire(io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => {}
-            // What the system says when the timeout of a socket is over.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(Broken::Wire(io::ErrorKind::TimedOut.into()));
-            }
-            Err(error) => return Err(Broken::Wire(error)),
+        if tls.read_tls(stream).map_err(Broken::Wire)? == 0 {
+            return Err(Broken::Wire(io::ErrorKind::UnexpectedEof.into()));
         }
         if let Err(error) = tls.process_new_packets() {
             // The alert that tells the server why.
@@ -264,7 +266,50 @@ impl ServerCertVerifier for Recorder {
     }
 }
 
-/// Whether an error means that the server does not hold the key of the certificate it shows.
-pub(super) fn is_impostor(error: &rustls::Error) -> bool {
-    matches!(error, rustls::Error::InvalidCertificate(CertificateError::BadSignature))
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use rustls::version::{TLS12, TLS13};
+
+    use super::*;
+
+    /// Does this with every connection.
+    fn host(with: impl Fn(std::net::TcpStream) + Send + 'static) -> Endpoint {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || listener.incoming().flatten().for_each(with));
+        Endpoint::from_url("https://updates.test").unwrap().at(Some(address))
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_on_a_version_does_not_offer_it() {
+        let politely = host(|mut socket| {
+            let _ = socket.read(&mut [0; 16 * 1024]);
+        });
+        // What was not read makes the system reset the connection.
+        let rudely = host(|socket| {
+            let _ = socket.peek(&mut [0]);
+        });
+        for endpoint in [politely, rudely] {
+            for version in [&TLS12, &TLS13] {
+                assert!(matches!(offers(&endpoint, version), Ok(false)), "{endpoint}");
+            }
+            let error = probe(&endpoint).unwrap_err();
+            assert!(matches!(error, ProbeError::BrokenOff { .. }), "{error:?}");
+            assert_eq!(error.exit(), Exit::Network);
+        }
+    }
+
+    #[test]
+    fn only_a_host_that_nothing_connects_to_is_unreachable() {
+        // Bound and not listening: nobody else gets the port, and nobody is there.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let endpoint = Endpoint::from_url("https://updates.test").unwrap().at(Some(address));
+        assert!(matches!(offers(&endpoint, &TLS12), Err(ProbeError::Unreachable { .. })));
+        assert!(matches!(probe(&endpoint), Err(ProbeError::Unreachable { .. })));
+    }
 }

@@ -22,8 +22,8 @@ fn main() {
         );
     }
     match build_time() {
-        Some(time) => println!("cargo::rustc-env=BUILD_TIME={time}"),
-        None => println!("cargo::error=`{FIXED_TIME}` is not a number of seconds since 1970"),
+        Ok(time) => println!("cargo::rustc-env=BUILD_TIME={time}"),
+        Err(why) => println!("cargo::error={why}"),
     }
     println!("cargo::rustc-link-arg-bins=-Tlinkall.x"); // esp-hal's memory map
     if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "xtensa") {
@@ -31,9 +31,13 @@ fn main() {
     }
 }
 
-fn build_time() -> Option<u64> {
-    match env::var(FIXED_TIME) {
-        Ok(time) => time.parse().ok(),
-        Err(_) => SystemTime::UNIX_EPOCH.elapsed().ok().map(|time| time.as_secs()),
+/// Never a time to come: a device that is told one would find all metadata expired.
+fn build_time() -> Result<u64, String> {
+    let now = SystemTime::UNIX_EPOCH.elapsed().map_err(|error| error.to_string())?.as_secs();
+    let Some(fixed) = env::var_os(FIXED_TIME) else { return Ok(now) };
+    match fixed.to_str().and_then(|text| text.parse().ok()) {
+        Some(time) if time <= now => Ok(time),
+        Some(time) => Err(format!("`{FIXED_TIME}` is {time}, but it is only {now}")),
+        None => Err(format!("`{FIXED_TIME}` is not a number of seconds since 1970")),
     }
 }

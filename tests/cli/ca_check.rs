@@ -380,6 +380,27 @@ fn a_certificate_for_somebody_else_is_one_finding_and_not_two() {
     assert_eq!(outcome(&found, "range").outcome, "not-made");
 }
 
+/// Not every server says by an alert that it does not speak a version.
+#[test]
+fn a_host_that_hangs_up_on_a_version_of_tls_speaks_the_other_one() {
+    let root = Authority::root("Root");
+    let project = Project::new().file("roots.pem", root.pem());
+    // The extension `supported_versions` (RFC 8446, section 4.2.1) of a client with one of them.
+    for (only, spoken, code) in [
+        (b"\x00\x2b\x00\x03\x02\x03\x03", "1.3", Some("no-tls12")),
+        (b"\x00\x2b\x00\x03\x02\x03\x04", "1.2", None),
+    ] {
+        let answer = |_: &str| b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec();
+        let host =
+            Scripted::hanging_up(rustls::DEFAULT_VERSIONS, Some(only), root.leaf(&[]), answer);
+        let arguments = ["--url", URL, "--roots", "roots.pem"];
+        let found = report(&project, &host.address, &arguments, 1);
+        assert_eq!(found.tls, [spoken]);
+        let tls = outcome(&found, "tls");
+        assert_eq!(tls.findings.first().map(|it| it.code.as_str()), code);
+    }
+}
+
 #[test]
 fn what_a_chain_has_too_much_of_and_old_tls_that_is_missing_are_said() {
     let (root, stranger) = (Authority::root("Root"), Authority::root("Stranger"));

@@ -52,7 +52,7 @@ fn quiet_drops_status_and_twice_quiet_drops_help() {
         let project = Project::made().file("a.bin", &image);
         project.run(["publish", "a.bin"].into_iter().chain(flag.iter().copied())).exits(0)
     };
-    publish(&[]).stderr("staged; rehearsing with the device's own agent\n");
+    publish(&[]).stderr("rehearsing esp32c3 with the device's own agent\n");
     publish(&["-q"]).stderr("");
     let fail = |flag: &[&'static str]| {
         let project = Project::new();

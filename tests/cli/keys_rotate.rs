@@ -253,6 +253,36 @@ fn the_root_key_can_come_from_a_stick_or_the_environment() {
 }
 
 #[test]
+fn keys_made_under_a_passphrase_are_encrypted_and_useless_without_it() {
+    let project = Project::new().env("ESP_OTA_KEY_PASSPHRASE", "correct horse");
+    project.run(["init", "--product", "thermostat"]).exits(0).stderr("");
+    let is_encrypted = |project: &Project| {
+        fs::read_dir(project.around(KEYS)).unwrap().all(|file| {
+            let text = fs::read_to_string(file.unwrap().path()).unwrap();
+            text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+        })
+    };
+    assert!(is_encrypted(&project));
+    let report = rotate(&project, &["--role", "targets"]);
+    assert_eq!(report.roots, [2]);
+    assert!(is_encrypted(&project));
+    let project = project.env("ESP_OTA_KEY_PASSPHRASE", "");
+    project
+        .run(["keys", "rotate", "--role", "targets"])
+        .exits(3)
+        .stdout("")
+        .stderr_is(|text| text.contains("it is encrypted, and no passphrase was given"))
+        .wrote_nothing();
+    let others = listed(&project).others;
+    assert!(others.len() == 5 && others.iter().all(|it| it.id.is_none()));
+    project
+        .run(["keys", "list"])
+        .exits(0)
+        .stdout_is(|text| text.contains("\ncannot be read, encrypted or damaged: [ROOT]/"))
+        .stderr("");
+}
+
+#[test]
 fn a_key_that_is_out_of_use_publishes_nothing() {
     let project = published();
     let old = id(&project, "targets");

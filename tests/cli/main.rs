@@ -54,4 +54,6 @@ mod scripted;
 mod serve;
 mod shape;
 mod slots;
+mod source_date_epoch;
+mod tough_client;
 mod usage;

@@ -38,13 +38,18 @@ fn a_release_is_signed_rehearsed_and_live() {
         .stdout_is(|text| {
             let expected = format!(
                 "published thermostat 1.1.0 for esp32c3 to `stable` in dir:dist\n  \
-                 {size} bytes, SHA-256 [SHA-256]\n  \
-                 rehearsed: the agent installed it into ota_1 with "
+                 esp32c3: {size} bytes, SHA-256 [SHA-256]\n  \
+                 esp32c3: plain copy at `esp32c3/firmware.bin`\n  \
+                 esp32c3: rehearsed from no release: the agent installed 1.1.0 into ota_1 with "
             );
             text.starts_with(&expected)
-                && text.ends_with("  plain copy at `esp32c3/firmware.bin`\n")
+                && text.ends_with(
+                    " flash operations in all, and both bootloader models start it\n  \
+                     not verified from outside: once the files are where devices read them, run \
+                     `cargo esp-ota rehearse --public`\n",
+                )
         })
-        .stderr("staged; rehearsing with the device's own agent\n")
+        .stderr("rehearsing esp32c3 with the device's own agent\n")
         .changed(&FIRST);
     assert_eq!(
         fs::read(project.path("dist/esp32c3/firmware.bin")).unwrap(),
@@ -62,11 +67,16 @@ fn in_json_the_rehearsal_is_told() {
             assert_eq!((report.channel.as_str(), report.store.as_str()), ("beta", "dir:out"));
             assert_eq!((report.product.as_str(), report.version.as_str()), ("thermostat", "1.1.0"));
             assert!(report.published && report.rehearsed_with_own_agent);
-            let rehearsed = report.rehearsed.unwrap();
-            assert!(rehearsed.slot == 1 && rehearsed.flash_operations > 0);
-            assert_eq!(report.sha256.len(), 64);
+            let [image] = &report.images[..] else { panic!("{report:?}") };
+            assert!(image.published && image.chip == "esp32c3" && image.sha256.len() == 64);
+            assert_eq!(image.plain.as_deref(), Some("esp32c3/firmware.bin"));
+            let [rehearsed] = &report.rehearsed[..] else { panic!("{report:?}") };
+            assert_eq!((&rehearsed.from, rehearsed.slot), (&None, Some(1)));
+            assert_eq!((rehearsed.chip.as_str(), rehearsed.channel.as_str()), ("esp32c3", "beta"));
+            assert!(rehearsed.version == "1.1.0" && rehearsed.flash_operations > 0);
+            assert_eq!((report.verified_from, report.live_at_url), (None, None));
         })
-        .stderr("staged; rehearsing with the device's own agent\n");
+        .stderr("rehearsing esp32c3 with the device's own agent\n");
 }
 
 #[test]
@@ -81,7 +91,7 @@ fn the_same_bytes_again_change_nothing() {
     project
         .run(["publish", "a.bin", "--format", "json"])
         .exits(0)
-        .json(|report: Publish| assert!(!report.published && report.rehearsed.is_none()))
+        .json(|report: Publish| assert!(!report.published && report.rehearsed.is_empty()))
         .stderr("")
         .wrote_nothing();
 }
@@ -443,7 +453,7 @@ fn an_agent_of_one_s_own_is_said_and_never_passed_over() {
         .exits(0)
         .json(|report: Publish| assert!(!report.rehearsed_with_own_agent))
         .stderr(
-            "staged; rehearsing with the device's own agent\n\
+            "rehearsing esp32c3 with the device's own agent\n\
              warning: not rehearsed with its own agent: `src/ota` was changed\n",
         )
         .changed(&FIRST);

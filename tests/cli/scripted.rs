@@ -31,6 +31,16 @@ impl Scripted {
         identity: Identity,
         answer: impl Fn(&str) -> Vec<u8> + Send + 'static,
     ) -> Self {
+        Self::hanging_up(versions, None, identity, answer)
+    }
+
+    /// The same, and hangs up on a client whose first message holds these bytes.
+    pub(crate) fn hanging_up(
+        versions: &[&'static SupportedProtocolVersion],
+        on: Option<&'static [u8]>,
+        identity: Identity,
+        answer: impl Fn(&str) -> Vec<u8> + Send + 'static,
+    ) -> Self {
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .unwrap()
@@ -47,8 +57,14 @@ impl Scripted {
                 if is_over.load(Ordering::Relaxed) {
                     return;
                 }
+                let socket = socket.unwrap();
+                let mut first = [0; 4096];
+                let count = socket.peek(&mut first).unwrap_or(0);
+                if on.is_some_and(|on| first[..count].windows(on.len()).any(|it| it == on)) {
+                    continue;
+                }
                 let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
-                let mut stream = StreamOwned::new(tls, socket.unwrap());
+                let mut stream = StreamOwned::new(tls, socket);
                 let mut request = Vec::new();
                 let mut byte = [0];
                 // A client that only looks at the certificates says nothing.

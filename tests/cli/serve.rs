@@ -61,7 +61,7 @@ fn text(child: &mut Child) -> String {
 }
 
 /// A client that trusts the certificates of a PEM file and nothing else.
-fn client(pem: &[u8]) -> Client {
+pub(crate) fn client(pem: &[u8]) -> Client {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let roots = Certificate::from_pem_bundle(pem).unwrap();
     Client::builder().tls_certs_only(roots).no_proxy().build().unwrap()

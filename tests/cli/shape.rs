@@ -137,9 +137,9 @@ reports! {
         boot: EmulatedPart, update: Option<EmulatedPart>, serial_log: String,
     }
     Publish {
-        product: String, chip: String, channel: String, version: String, size: u32, sha256: String,
-        published: bool, rehearsed: Option<Rehearsed>, rehearsed_with_own_agent: bool,
-        store: String, plain: Option<String>,
+        product: String, channel: String, version: String, published: bool,
+        images: Vec<PublishImage>, rehearsed: Vec<Rehearsed>, rehearsed_with_own_agent: bool,
+        store: String, verified_from: Option<String>, live_at_url: Option<bool>,
     }
     Serve {
         url: String, address: String, folder: String, root_ca: String, root_sha256: String,
@@ -296,7 +296,13 @@ parts! {
     }
     AcceptedBy { esp_idf: bool, espflash: bool, esp_bootloader_esp_idf: bool, ota: bool, }
     Root { subject: String, sha256: String, key: String, not_after: String, }
-    Rehearsed { slot: u32, flash_operations: u64, }
+    PublishImage {
+        chip: String, size: u32, sha256: String, published: bool, plain: Option<String>,
+    }
+    Rehearsed {
+        chip: String, channel: String, from: Option<String>, version: String, slot: Option<u32>,
+        flash_operations: u64,
+    }
     NextBoot {
         without_rollback: String, with_rollback: String, proven: bool, because: Vec<String>,
         because_with_rollback: Option<Vec<String>>,

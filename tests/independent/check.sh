@@ -98,9 +98,44 @@ if python3 "$here/python_tuf.py" "$url" "$folder/thermostat/trust/root.json" the
 fi
 
 say "curl"
-curl --silent --show-error --fail --cacert "$ca" --output "$folder/fetched.bin" "$url/esp32c3/firmware.bin"
-cmp "$folder/fetched.bin" "$folder/thermostat/target/esp-ota/thermostat-esp32c3-1.3.0.bin"
-echo "with the bench root: $(wc -c <"$folder/fetched.bin") bytes"
+image=$folder/thermostat/target/esp-ota/thermostat-esp32c3-1.3.0.bin
+size=$(wc -c <"$image" | tr -d ' ')
+# asks STATUS FLAGS...: one request for the plain file; head in `head`, body in `body`, and no redirect.
+asks() {
+    status=$1
+    shift
+    rm -f "$folder/body"
+    seen=$(curl --silent --show-error --cacert "$ca" --dump-header "$folder/head" --output "$folder/body" \
+        --write-out '%{http_code} %{num_redirects} %{redirect_url}' "$@" "$url/esp32c3/firmware.bin")
+    [ "$seen" = "$status 0 " ] || fail "curl $* gives '$seen', not $status without a redirect"
+}
+# head_line NAME: a line of the head of the last answer.
+head_line() { tr -d '\r' <"$folder/head" | sed -n "s/^$1: //Ip"; }
+asks 200
+cmp "$folder/body" "$image" || fail "the plain copy is not the newest release"
+[ "$(head_line content-length)" = "$size" ] || fail "content-length is $(head_line content-length), not $size"
+[ -z "$(head_line transfer-encoding)" ] || fail "the plain copy comes in chunks"
+etag=$(head_line etag)
+asks 200 --head
+[ "$(head_line content-length)" = "$size" ] && [ "$(head_line etag)" = "$etag" ] || fail "HEAD does not say what GET does"
+asks 206 --header "Range: bytes=1000-"
+[ "$(head_line content-range)" = "bytes 1000-$((size - 1))/$size" ] || fail "content-range: $(head_line content-range)"
+tail -c +1001 "$image" | cmp - "$folder/body" || fail "the rest of the file is another one"
+head -c 1000 "$image" >"$folder/resumed.bin"
+curl --silent --show-error --fail --cacert "$ca" --continue-at - --output "$folder/resumed.bin" "$url/esp32c3/firmware.bin"
+cmp "$folder/resumed.bin" "$image" || fail "a download that went on is another file"
+asks 206 --header "Range: bytes=1000-" --header "If-Range: $etag"
+asks 200 --header "Range: bytes=1000-" --header 'If-Range: "another"'
+asks 416 --header "Range: bytes=$size-"
+[ "$(head_line content-range)" = "bytes */$size" ] || fail "content-range of a 416: $(head_line content-range)"
+asks 304 --header "If-None-Match: $etag"
+[ ! -s "$folder/body" ] || fail "a 304 has a body"
+asks 200 --header 'If-None-Match: "another"'
+# As the sketch of docs/guide/arduino.md asks: its TLS names no protocol.
+asks 200 --http1.0 --no-alpn
+cmp "$folder/body" "$image" && [ "$(head_line content-length)" = "$size" ] || fail "HTTP/1.0 gets another answer"
+asks 304 --http1.0 --no-alpn --header "If-None-Match: $etag"
+echo "with the bench root: $size bytes; length, HEAD, ranges, ETag and HTTP/1.0 as they should be, no redirect"
 code=0
 curl --silent --output /dev/null "$url/esp32c3/firmware.bin" || code=$?
 [ $code -eq 60 ] || fail "curl without the bench root exits $code, not 60"

@@ -108,7 +108,7 @@ impl Device {
             |state: &[u8], at: usize| u64::from_be_bytes(*state[at..].first_chunk().unwrap());
         let online = match self.remembered(STATE_KEY) {
             None => [0; 3],
-            Some(state) => [33, 41, 49].map(|at| number(&state, at)),
+            Some(state) => [1, 9, 17].map(|at| number(&state, at)),
         };
         let root = self.remembered(ROOT_KEY).map_or(0, |root| {
             let root: Json = serde_json::from_slice(&root).unwrap();

@@ -1,5 +1,8 @@
 //! New keys for timestamp, snapshot and targets: in one step, in two, and after a loss.
 
+use cargo_esp_ota::agent::tuf::STATE_KEY;
+use serde_json::json;
+
 use crate::device::{Accepted, refused};
 use crate::key::Key::{self, Ed25519, P256};
 use crate::repository::ONLINE;
@@ -148,4 +151,99 @@ async fn two_roles_may_share_a_key_and_part_again() {
     world.repository.next_root();
     world.repository.publish_next();
     assert_eq!(world.refresh().await, Accepted);
+}
+
+/// While a root lists the old key and the new one, everything that the old one ever signed is well
+/// signed: only the remembered versions tell it from the present.
+#[tokio::test]
+async fn what_was_replaced_is_not_replayed_while_both_keys_count() {
+    for (role, old) in [("timestamp", OLD[0]), ("snapshot", OLD[1])] {
+        let mut world = World::new().await;
+        let replayed = world.repository.files.clone();
+        world.repository.publish_next();
+        assert_eq!(world.refresh().await, Accepted);
+        world.repository.set_keys(role, 1, &[old, A]);
+        world.repository.next_root();
+        // The replay is the first that the device hears under the new root.
+        let mut files = replayed.clone();
+        files.extend(world.repository.files.clone());
+        files.insert("metadata/timestamp.json".into(), replayed["metadata/timestamp.json"].clone());
+        assert_eq!(world.refresh_from(&files).await, refused("rollback-timestamp"), "{role}");
+        assert_eq!((world.memory().root, world.online()), (2, [2, 2, 2]));
+        // And again after the new key has signed.
+        world.repository.publish_next();
+        assert_eq!(world.refresh().await, Accepted, "{role}");
+        let second = world.repository.files["metadata/2.root.json"].clone();
+        files.insert("metadata/2.root.json".into(), second);
+        assert_eq!(world.refresh_from(&files).await, refused("rollback-timestamp"), "{role}");
+        assert_eq!(world.online(), [3, 3, 3]);
+    }
+}
+
+/// A thief who ran the versions up is forgotten with the key, by the root that drops it.
+#[tokio::test]
+async fn a_key_that_goes_takes_its_word_along_in_two_steps_too() {
+    for (role, old) in [("timestamp", OLD[0]), ("snapshot", OLD[1])] {
+        let mut world = World::new().await;
+        for each in ONLINE {
+            world.repository[each]["version"] = json!(1_000_000);
+        }
+        world.repository.publish();
+        assert_eq!(world.refresh().await, Accepted);
+        for each in ONLINE {
+            world.repository[each]["version"] = json!(2);
+        }
+        world.repository.set_keys(role, 1, &[old, A]);
+        world.repository.next_root();
+        world.repository.publish();
+        assert_eq!(world.refresh().await, refused("rollback-timestamp"), "{role}: both keys");
+        world.repository.set_keys(role, 1, &[A]);
+        world.repository.next_root();
+        world.repository.publish();
+        assert_eq!(world.refresh().await, Accepted, "{role}: the new key alone");
+        assert_eq!(world.online(), [2, 2, 2]);
+    }
+}
+
+#[tokio::test]
+async fn one_of_several_keys_that_goes_takes_its_word_along_and_one_that_comes_does_not() {
+    let mut world = World::new().await;
+    world.repository.set_keys("timestamp", 1, &[OLD[0], A, B]);
+    world.repository.next_root();
+    world.repository.publish_next();
+    assert_eq!(world.refresh().await, Accepted);
+    world.repository.set_keys("timestamp", 1, &[B, C, A, OLD[0]]);
+    world.repository.next_root();
+    for role in ONLINE {
+        world.repository[role]["version"] = json!(1);
+    }
+    world.repository.publish();
+    assert_eq!(world.refresh().await, refused("rollback-timestamp"), "one more key");
+    world.repository.set_keys("timestamp", 1, &[A, B, C]);
+    world.repository.next_root();
+    world.repository.publish();
+    assert_eq!(world.refresh().await, Accepted, "one key less");
+}
+
+#[tokio::test]
+async fn a_key_that_changes_its_role_counts_as_gone() {
+    let mut world = World::new().await;
+    world.repository.publish_next();
+    assert_eq!(world.refresh().await, Accepted);
+    world.repository.set_keys("timestamp", 1, &[OLD[1]]);
+    world.repository.set_keys("snapshot", 1, &[OLD[0]]);
+    world.repository.next_root();
+    for role in ONLINE {
+        world.repository[role]["version"] = json!(1);
+    }
+    world.repository.publish();
+    assert_eq!(world.refresh().await, Accepted);
+    assert_eq!(world.online(), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn the_memory_of_keys_is_small() {
+    let mut world = World::new().await;
+    assert_eq!(world.refresh().await, Accepted);
+    assert_eq!(world.device.remembered(STATE_KEY).unwrap().len(), 50);
 }

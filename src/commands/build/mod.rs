@@ -147,6 +147,8 @@ pub(super) fn build(
     let compiled = match elf {
         Some(_) => None,
         None => {
+            // The firmware reads it too, and would say so after minutes.
+            context.stamp()?;
             let agent = project_agent(project)?;
             Some(cargo_build(context, project, cargo_arguments, agent.as_deref())?)
         }

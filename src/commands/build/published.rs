@@ -78,7 +78,7 @@ fn newest(
     project: &Project,
     root: &[u8],
 ) -> Result<Option<(Release, OldImage)>, Failure> {
-    let store = Store::parse(&project.store.value, &project.folder)?;
+    let store = context.store(project)?;
     context::runtime()?.block_on(async {
         // Sizes are as good after the metadata's time is over.
         let state = State::load_overdue(&store, root, context.now()).await?;

@@ -9,7 +9,6 @@ use crate::config::Project;
 use crate::error::Failure;
 use crate::release::repository::{State, View};
 use crate::release::rules::Release;
-use crate::release::store::Store;
 use crate::trust::live::{Known, Standing};
 use crate::trust::{Candidates, PinnedRoot};
 use crate::virtual_device::rehearsal::{self, Place, RehearsalError, Source};
@@ -76,7 +75,7 @@ pub(super) fn read(
         }
         None => {
             let place = project.store.value.clone();
-            let store = Store::parse(&place, &project.folder)?;
+            let store = context.store(project)?;
             let state = runtime.block_on(State::load(&store, &root, View::Live, now))?;
             (place, state.releases().to_vec())
         }

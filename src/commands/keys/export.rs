@@ -12,7 +12,6 @@ use crate::error::{Exit, Failure};
 use crate::output::{Format, Paint, Report};
 use crate::release::keys::Role;
 use crate::release::root;
-use crate::release::store::Store;
 
 /// Give out the public TUF root that firmware embeds: the newest one
 #[derive(Debug, clap::Args)]
@@ -45,7 +44,7 @@ impl Export {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let project = context.project(&Overrides::default())?;
         let trusted = tuf_root(&project)?;
-        let store = Store::parse(&project.store.value, &project.folder)?;
+        let store = context.store(&project)?;
         let chain = context::runtime()?.block_on(root::chain(&store, &trusted))?;
         let newest = match chain.last() {
             Some(newest) => newest.clone(),

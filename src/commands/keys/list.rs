@@ -14,7 +14,6 @@ use crate::output::{Paint, Report, Tone};
 use crate::release::keys::{KeyFolder, Role, Supplied};
 use crate::release::repository::State;
 use crate::release::root;
-use crate::release::store::Store;
 
 /// Show the keys that count, where they are, and until when what they signed is good
 #[derive(Debug, clap::Args)]
@@ -31,7 +30,8 @@ struct ListReport {
     newest: u64,
     folder: PathBuf,
     roles: Vec<RoleKeys>,
-    /// Keys that no role has: retired ones, and ones of an interrupted rotation.
+    /// Keys that no role has: retired ones, ones of an interrupted rotation, and files that cannot
+    /// be read.
     others: Vec<Other>,
 }
 
@@ -70,7 +70,7 @@ impl List {
 
 fn gather(context: &Context, project: &Project) -> Result<ListReport, Failure> {
     let bytes = tuf_root(project)?;
-    let store = Store::parse(&project.store.value, &project.folder)?;
+    let store = context.store(project)?;
     let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
     let supplied = Supplied::from_environment(context::variable);
     let (chain, live) = context::runtime()?.block_on(async {
@@ -154,8 +154,11 @@ impl Report for ListReport {
             }
         }
         for other in &self.others {
-            let id = other.id.as_deref().unwrap_or("unreadable");
-            writeln!(out, "not in use: {id}  {}", other.file.display())?;
+            let file = other.file.display();
+            match &other.id {
+                Some(id) => writeln!(out, "not in use: {id}  {file}")?,
+                None => writeln!(out, "cannot be read, encrypted or damaged: {file}")?,
+            }
         }
         Ok(())
     }

@@ -80,18 +80,18 @@ pub(in crate::commands) fn make(
     now: Timestamp,
 ) -> Result<(PathBuf, Vec<u8>), Failure> {
     let folder = KeyFolder::new(configuration, product.as_str())?;
-    let keys = match folder.create() {
-        Err(KeyError::Exists(_)) => existing(&folder)?,
+    let supplied = Supplied::from_environment(context::variable);
+    let keys = match folder.create(&supplied) {
+        Err(KeyError::Exists(_)) => existing(&folder, &supplied)?,
         other => other?,
     };
     let root = context::runtime()?.block_on(new_root(&keys, now, ROOT_DAYS))?;
     Ok((folder.path().to_owned(), root))
 }
 
-fn existing(folder: &KeyFolder) -> Result<NewKeys, KeyError> {
-    let supplied = Supplied::from_environment(context::variable);
-    let publish: PublishKeys = folder.load_for_publish(&supplied)?;
-    Ok(NewKeys { root: folder.load(Role::Root, &supplied)?, publish })
+fn existing(folder: &KeyFolder, supplied: &Supplied) -> Result<NewKeys, KeyError> {
+    let publish: PublishKeys = folder.load_for_publish(supplied)?;
+    Ok(NewKeys { root: folder.load(Role::Root, supplied)?, publish })
 }
 
 impl Report for KeysReport {

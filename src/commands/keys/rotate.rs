@@ -117,7 +117,7 @@ impl Rotate {
         if !self.dry_run {
             for (role, replacement) in &replacements {
                 if scene.folder.next(*role, &scene.supplied)?.is_none() {
-                    scene.folder.keep_next(*role, &replacement.new)?;
+                    scene.folder.keep_next(*role, &replacement.new, &scene.supplied)?;
                 }
             }
             runtime.block_on(scene.write(&rotation))?;
@@ -174,7 +174,7 @@ impl RoleName {
 impl Scene {
     async fn of(context: &Context, project: &Project) -> Result<Self, Failure> {
         let bytes = tuf_root(project)?;
-        let store = Store::parse(&project.store.value, &project.folder)?;
+        let store = context.store(project)?;
         let trusted = root::read(&bytes)?;
         let chain = root::chain(&store, &bytes).await?;
         let live = State::load_for_rotation(&store, &bytes).await?;

@@ -3,15 +3,15 @@
 //! A root that devices do not follow cannot be taken back, so the agent's own client reads every
 //! state that a device can meet, before the first byte is written where devices look.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::error::RotateError;
 use crate::commands::ContextError;
 use crate::error::Failure;
+use crate::release::keys::Role;
 use crate::release::plan::{Existing, LIVE_TIMESTAMP, Plan, Upload};
 use crate::release::repository::View;
 use crate::release::root::RootFile;
@@ -35,8 +35,8 @@ pub(super) struct Walk {
 struct Copy {
     store: Store,
     now: Timestamp,
-    // Removed with it.
-    _folder: TempDir,
+    #[expect(dead_code, reason = "it is removed when it is dropped")]
+    folder: TempDir,
 }
 
 /// Lets a device for each of `embedded` poll before, while and after the rotation is written.
@@ -46,7 +46,7 @@ pub(super) async fn play(
     rotation: &Rotation,
     now: Timestamp,
 ) -> Result<Vec<Walk>, Failure> {
-    let copy = Copy::of(store, now).await?;
+    let copy = Copy::of(store, embedded, now).await?;
     let is_live = rotation.plan.timestamp.is_some() || copy.is_live().await?;
     let mut devices: Vec<(Onlooker, Walk)> = embedded
         .iter()
@@ -80,19 +80,39 @@ pub(super) async fn play(
     Ok(walks.collect())
 }
 
+/// The version of a role's file that a file of metadata lists.
+fn listed(file: &[u8], role: Role) -> Option<u64> {
+    let file: Value = serde_json::from_slice(file).ok()?;
+    file.pointer(&format!("/signed/meta/{role}.json/version"))?.as_u64()
+}
+
 impl Copy {
-    async fn of(store: &Store, now: Timestamp) -> Result<Self, Failure> {
+    async fn of(store: &Store, roots: &[RootFile], now: Timestamp) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()
             .map_err(|source| ContextError::Output { file: std::env::temp_dir(), source })?;
-        let copy = Store::parse("dir:repository", folder.path())?;
-        for name in store.list("metadata").await? {
-            let path = format!("metadata/{name}");
-            let is_file = Path::new(&name).extension() == Some("json".as_ref());
-            if let Some(bytes) = if is_file { store.read(&path).await? } else { None } {
-                copy.upload(&Upload { path, bytes, existing: Existing::Replace }).await?;
-            }
+        let copy = Self { store: Store::parse("dir:repository", folder.path())?, now, folder };
+        for root in roots {
+            copy.take(store, root.path()).await?;
         }
-        Ok(Self { store: copy, now, _folder: folder })
+        // Each file names the next; what does not is refused by devices as it is by `State::load`.
+        let mut next = Some(LIVE_TIMESTAMP.to_owned());
+        for role in [Role::Snapshot, Role::Targets] {
+            let Some(path) = next else { break };
+            let version = copy.take(store, path).await?.and_then(|file| listed(&file, role));
+            next = version.map(|version| format!("metadata/{version}.{role}.json"));
+        }
+        if let Some(path) = next {
+            copy.take(store, path).await?;
+        }
+        Ok(copy)
+    }
+
+    /// Copies a file, where there is one.
+    async fn take(&self, from: &Store, path: String) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(bytes) = from.read(&path).await? else { return Ok(None) };
+        let upload = Upload { path, bytes, existing: Existing::Replace };
+        self.store.upload(&upload).await?;
+        Ok(Some(upload.bytes))
     }
 
     async fn is_live(&self) -> Result<bool, Failure> {

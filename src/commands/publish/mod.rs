@@ -115,7 +115,7 @@ fn publish(
     let releases = offer::read(project, &offered.files, &terms)?;
     let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
     let keys = folder.load_for_publish(&Supplied::from_environment(context::variable))?;
-    let store = Store::parse(&project.store.value, &project.folder)?;
+    let store = context.store(project)?;
     let outside = outside(project, offered.is_public, offered.connect_to)?;
 
     context::runtime()?.block_on(async {

@@ -89,9 +89,8 @@ impl Rehearse {
                  with its own agent",
             );
         }
-        let now = context.now();
         let runtime = context::runtime()?;
-        let scene = Scene::gather(project, (is_public, self.connect), self.staged, now);
+        let scene = Scene::gather(context, project, (is_public, self.connect), self.staged);
         let scene = runtime.block_on(scene)?;
         if self.faults.faults {
             return self.faults.run(context, &scene, self.accept_agent_drift);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use jiff::Timestamp;
 
 use super::RehearseError;
-use crate::commands::{build, ca};
+use crate::commands::{Context, build, ca};
 use crate::config::Project;
 use crate::error::Failure;
 use crate::release::plan::STAGED_TIMESTAMP;
@@ -38,11 +38,12 @@ enum Files {
 impl Scene {
     /// Reads and verifies the repository, from its public URL or from the store.
     pub(super) async fn gather(
+        context: &Context,
         project: Project,
         (is_public, connect_to): (bool, Option<SocketAddr>),
         is_staged: bool,
-        now: Timestamp,
     ) -> Result<Self, Failure> {
+        let now = context.now();
         let view = if is_staged { View::Staged } else { View::Live };
         let root = build::tuf_root(&project)?;
         let roots = ca::project_roots(&project, now)?;
@@ -51,7 +52,7 @@ impl Scene {
             let url = project.url.value.clone().ok_or(RehearseError::NoUrl)?;
             Files::Url { url, connect_to }
         } else {
-            Files::Store(Store::parse(&project.store.value, &project.folder)?)
+            Files::Store(context.store(&project)?)
         };
         let listed = match &from {
             Files::Store(store) => {

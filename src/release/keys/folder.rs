@@ -80,8 +80,8 @@ impl KeyFolder {
     }
 
     /// Makes a key for every role and writes each to its file, or writes none: an existing key is
-    /// never overwritten.
-    pub fn create(&self) -> Result<NewKeys, KeyError> {
+    /// never overwritten. Where a passphrase is supplied, they are encrypted with it.
+    pub fn create(&self, supplied: &Supplied) -> Result<NewKeys, KeyError> {
         let keys = NewKeys::generate()?;
         let mut files = Vec::new();
         for role in Role::ALL {
@@ -90,7 +90,8 @@ impl KeyFolder {
             if path.symlink_metadata().is_ok() {
                 return Err(KeyError::Exists(path));
             }
-            files.push((path, pem::encode(keys.of(role)).map_err(KeyError::Encode)?));
+            let text = pem::encode(keys.of(role), supplied.passphrase.as_deref());
+            files.push((path, text.map_err(KeyError::Encode)?));
         }
 
         create_private_folder(&self.path)
@@ -158,10 +159,15 @@ impl KeyFolder {
     }
 
     /// Keeps a new key until it is in use: without it a root that names it would be worthless.
-    pub fn keep_next(&self, role: Role, key: &SigningKey) -> Result<(), KeyError> {
+    pub fn keep_next(
+        &self,
+        role: Role,
+        key: &SigningKey,
+        supplied: &Supplied,
+    ) -> Result<(), KeyError> {
         let path = self.next_file(role);
         refuse_git(&path)?;
-        let text = pem::encode(key).map_err(KeyError::Encode)?;
+        let text = pem::encode(key, supplied.passphrase.as_deref()).map_err(KeyError::Encode)?;
         create_private_folder(&self.path)
             .map_err(|source| KeyError::Write { path: self.path.clone(), source })?;
         disk::create_new(&path, text.as_ref(), Readers::Owner)
@@ -290,7 +296,7 @@ mod tests {
     fn new_keys_are_read_back() {
         let base = tempfile::tempdir().unwrap();
         let folder = folder(base.path());
-        let keys = folder.create().unwrap();
+        let keys = folder.create(&Supplied::default()).unwrap();
         for role in Role::ALL {
             let read = folder.load(role, &Supplied::default()).unwrap();
             assert_eq!(read.public(), keys.of(role).public());
@@ -305,7 +311,7 @@ mod tests {
         let folder = folder(base.path());
         fs::create_dir_all(folder.path()).unwrap();
         fs::write(folder.file(Role::Timestamp), "precious").unwrap();
-        let error = folder.create().unwrap_err();
+        let error = folder.create(&Supplied::default()).unwrap_err();
         assert!(matches!(error, KeyError::Exists(_)));
         assert_eq!(error.exit(), Exit::Rejected);
         assert_eq!(fs::read_to_string(folder.file(Role::Timestamp)).unwrap(), "precious");
@@ -325,7 +331,7 @@ mod tests {
     fn a_supplied_key_comes_before_the_file_and_an_empty_one_counts_as_unset() {
         let base = tempfile::tempdir().unwrap();
         let folder = folder(base.path());
-        let keys = folder.create().unwrap();
+        let keys = folder.create(&Supplied::default()).unwrap();
         let other = fs::read_to_string(folder.file(Role::Root)).unwrap();
         let supplied = Supplied::from_environment(|name| match name {
             "ESP_OTA_KEY_TARGETS" => Some(other.clone()),
@@ -359,13 +365,13 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let folder = folder(base.path());
         fs::create_dir(base.path().join(".git")).unwrap();
-        let error = folder.create().unwrap_err();
+        let error = folder.create(&Supplied::default()).unwrap_err();
         assert!(matches!(error, KeyError::InGit { .. }));
         assert_eq!(error.exit(), Exit::Rejected);
         assert!(!folder.path().exists());
 
         fs::remove_dir(base.path().join(".git")).unwrap();
-        folder.create().unwrap();
+        folder.create(&Supplied::default()).unwrap();
         fs::create_dir(base.path().join(".git")).unwrap();
         let error = folder.load(Role::Root, &Supplied::default()).unwrap_err();
         assert!(matches!(error, KeyError::InGit { .. }));
@@ -377,7 +383,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let base = tempfile::tempdir().unwrap();
         let folder = folder(base.path());
-        folder.create().unwrap();
+        folder.create(&Supplied::default()).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(folder.path()), 0o700);
         let file = folder.file(Role::Targets);

@@ -4,7 +4,9 @@
 //! read too, and so is one encrypted with PBES2 (RFC 8018, section 6.2).
 
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
-use pkcs8::LineEnding;
+use getrandom::SysRng;
+use pkcs8::der::pem::PemLabel;
+use pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef};
 
 use super::SigningKey;
 
@@ -19,10 +21,21 @@ pub(super) enum PemError {
     Malformed(#[source] pkcs8::Error),
 }
 
-/// Encodes a key without a passphrase.
-pub(super) fn encode(key: &SigningKey) -> Result<impl AsRef<[u8]> + use<>, pkcs8::Error> {
+/// Encodes a key; with a passphrase it is encrypted as openssl can read it (PBES2 with scrypt and
+/// AES-256).
+pub(super) fn encode(
+    key: &SigningKey,
+    passphrase: Option<&str>,
+) -> Result<impl AsRef<[u8]> + use<>, pkcs8::Error> {
     let bytes = KeypairBytes { secret_key: key.0.to_bytes(), public_key: None };
-    bytes.to_pkcs8_pem(LineEnding::LF).map(|text| text.as_bytes().to_vec())
+    let Some(passphrase) = passphrase else {
+        return bytes.to_pkcs8_pem(LineEnding::LF).map(|text| text.as_bytes().to_vec());
+    };
+    let plain = bytes.to_pkcs8_der()?;
+    let key = PrivateKeyInfoRef::try_from(plain.as_bytes())?;
+    let encrypted = key.encrypt_with_rng(&mut SysRng, passphrase)?;
+    let text = encrypted.to_pem(EncryptedPrivateKeyInfoRef::PEM_LABEL, LineEnding::LF)?;
+    Ok(text.as_bytes().to_vec())
 }
 
 /// Decodes a key; `passphrase` is asked only of an encrypted one.
@@ -56,7 +69,25 @@ mod tests {
         -----END PRIVATE KEY-----\n";
 
     fn text(key: &SigningKey) -> String {
-        String::from_utf8(encode(key).unwrap().as_ref().to_vec()).unwrap()
+        String::from_utf8(encode(key, None).unwrap().as_ref().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_key_under_a_passphrase_opens_with_it_alone_here_and_in_openssl() {
+        let key = SigningKey::generate().unwrap();
+        let encode = || {
+            let text = encode(&key, Some("correct horse")).unwrap();
+            String::from_utf8(text.as_ref().to_vec()).unwrap()
+        };
+        let encrypted = encode();
+        assert!(encrypted.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
+        assert_ne!(encode(), encrypted, "salt and start value are new each time");
+        assert_eq!(decode(&encrypted, Some("correct horse")).unwrap().public(), key.public());
+        assert!(matches!(decode(&encrypted, None), Err(PemError::NoPassphrase)));
+        assert!(matches!(decode(&encrypted, Some("wrong")), Err(PemError::Passphrase(_))));
+        let arguments = ["pkey", "-passin", "pass:correct horse"];
+        let Some(plain) = openssl(&arguments, &encrypted) else { return };
+        assert_eq!(plain, text(&key));
     }
 
     #[test]

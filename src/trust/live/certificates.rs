@@ -6,8 +6,7 @@ use super::finding::{Check, Code, Finding};
 use super::gather::Seen;
 use crate::error::Exit;
 use crate::trust::chain::{Chain, Link, Route};
-use crate::trust::distrust::Distrust;
-use crate::trust::probe;
+use crate::trust::distrust::{Distrust, is_impostor};
 use crate::trust::refusal::Refusal;
 use crate::trust::root::PinnedRoot;
 use crate::trust::standing::days_between;
@@ -59,7 +58,7 @@ fn best(seen: &Seen) -> Option<(&PinnedRoot, &Route)> {
 
 fn trust(seen: &Seen) -> Check {
     let finding = match (&seen.fault, &seen.chain) {
-        (Some(fault), _) if probe::is_impostor(fault) && !has_weak_key(seen) => Some(Finding::new(
+        (Some(fault), _) if is_impostor(fault) && !has_weak_key(seen) => Some(Finding::new(
             Code::KeyMismatch,
             "the server does not hold the key of the certificate that it shows",
             "give the server the key and the certificate that belong together",

@@ -95,7 +95,7 @@ fn release(
 ) -> Result<(PathBuf, Vec<u8>), Failure> {
     let Published { public, is_staged } = published;
     context::runtime()?.block_on(async {
-        let scene = Scene::gather(project.clone(), *public, *is_staged, context.now()).await?;
+        let scene = Scene::gather(context, project.clone(), *public, *is_staged).await?;
         let goal = scene.fleet.goal.as_ref().ok_or(EmulateError::Halted)?;
         if goal.custom.agent.is_none() {
             return Err(EmulateError::NoAgent(goal.custom.version.clone()).into());

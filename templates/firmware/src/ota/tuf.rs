@@ -9,6 +9,7 @@ mod download;
 mod ecdsa;
 mod error;
 mod keys;
+mod listed;
 mod metadata;
 mod root;
 mod state;

@@ -50,10 +50,11 @@ pub async fn refresh<T: Transport, S: Store>(
     let root = state::load_root(store, embedded_root, caps.root)?;
     let download = Download::new(transport, clock);
     let mut session = Session { download, store, caps };
+    let known = root.online_keys.clone();
     let root = session.newest_root(root).await?;
 
     // 5.3.11, and the floor of the clock, which the same keys have vouched for.
-    let mut state = State::load(session.store, &root)?;
+    let mut state = State::load(session.store, &known, &root)?;
     session.download.clock().raise(state.signed_at, Source::Floor);
     // 5.3.10: only the newest root must not be expired. Checked after 5.3.11, which does not
     // depend on it, because it needs the clock.

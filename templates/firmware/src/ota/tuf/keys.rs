@@ -7,7 +7,6 @@ use super::metadata::Envelope;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use ed25519_dalek::{Signature, VerifyingKey};
-use sha2::{Digest, Sha256};
 
 /// A public key of a kind this client can verify with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,24 +102,4 @@ impl RoleKeys {
         }
         Err(Refusal::Threshold { needed: self.threshold, found })
     }
-}
-
-/// Changes when the keys of the role `name` change: a hash over their entries, those of unknown
-/// kinds among them, so that an agent which learns a new kind still finds the same value.
-pub(super) fn fingerprint(roles: Value<'_>, name: &str, keys: Value<'_>) -> [u8; 32] {
-    let ids = roles.member(name).and_then(|role| role.member("keyids")?.elements());
-    let mut digests: Vec<[u8; 32]> = Vec::new();
-    for id in ids.into_iter().flatten().filter_map(Value::text) {
-        let mut digest = Sha256::new();
-        if let Some(entry) = keys.member(&id.to_string()) {
-            canonical::write(entry, &mut |bytes| digest.update(bytes));
-        }
-        let digest = digest.finalize().into();
-        // In order, and each once: all ids without a key give the same, so there are no more of
-        // these than keys.
-        if let Err(place) = digests.binary_search(&digest) {
-            digests.insert(place, digest);
-        }
-    }
-    Sha256::digest(digests.as_flattened()).into()
 }

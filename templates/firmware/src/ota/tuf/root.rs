@@ -2,9 +2,9 @@
 
 use super::super::json::Value;
 use super::error::{Refusal, Role};
-use super::keys::{self, RoleKeys};
+use super::keys::RoleKeys;
+use super::listed::Listed;
 use super::metadata::Envelope;
-use sha2::{Digest, Sha256};
 
 /// A root that its own keys have signed. Only [`Root::trusted`] and [`Root::successor`] make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub(super) struct Root {
     pub(super) timestamp: RoleKeys,
     pub(super) snapshot: RoleKeys,
     pub(super) targets: RoleKeys,
-    /// Changes when the keys of timestamp or snapshot change.
-    pub(super) online_keys: [u8; 32],
+    /// The keys of timestamp and snapshot.
+    pub(super) online_keys: Listed,
 }
 
 impl Root {
@@ -63,11 +63,7 @@ impl Root {
             timestamp: role(Role::Timestamp)?,
             snapshot: role(Role::Snapshot)?,
             targets: role(Role::Targets)?,
-            online_keys: Sha256::new()
-                .chain_update(keys::fingerprint(roles, Role::Timestamp.name(), table))
-                .chain_update(keys::fingerprint(roles, Role::Snapshot.name(), table))
-                .finalize()
-                .into(),
+            online_keys: Listed::read(roles, table),
         })
     }
 }

@@ -4,6 +4,7 @@ use super::super::ports::Store;
 use super::super::{reports, resume};
 use super::delegated::Delegated;
 use super::error::Error;
+use super::listed::{Listed, Remembered};
 use super::root::Root;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,16 +15,17 @@ pub const ROOT_KEY: &str = "tuf_root";
 /// step that a power cut cannot halve.
 pub const STATE_KEY: &str = "tuf_state";
 
-/// First byte of the stored value, so that a later agent can tell its own layout.
-const LAYOUT: u8 = 1;
-/// Most bytes stored: layout, fingerprint, four big-endian numbers, delegated roles.
-const LONGEST: usize = 65 + Delegated::LONGEST;
+/// First byte of the stored value, so that an agent can tell its own layout.
+const LAYOUT: u8 = 2;
+/// That of agents before this one, which remembered a hash over all keys: any change of keys, and
+/// so a new one beside the old ones, made them forget the versions.
+const HASHED_LAYOUT: u8 = 1;
+/// Most bytes stored: layout, four big-endian numbers, keys, delegated roles.
+const LONGEST: usize = 33 + Remembered::LONGEST + Delegated::LONGEST;
 
 /// What was proven by the keys of one timestamp and one snapshot role. Zeros: nothing yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
-    /// Which keys proved it. Under other keys all of it is void: see [`State::load`].
-    fingerprint: [u8; 32],
     /// Version of the trusted timestamp.
     pub(super) timestamp: u64,
     /// Version of the snapshot that the trusted timestamp lists.
@@ -32,33 +34,33 @@ pub(super) struct State {
     pub(super) targets: u64,
     /// Latest `x-signed-at` of a trusted timestamp, Unix seconds.
     pub(super) signed_at: u64,
+    /// Which keys proved it. Once one of them is gone all of it is void: see [`State::load`].
+    keys: Remembered,
     /// The other targets metadata that the trusted snapshot lists.
     pub(super) delegated: Delegated,
 }
 
 impl State {
-    /// Reads what is remembered under the keys of `root`.
+    /// Reads what is remembered, as far as it holds under the keys of `root`. `known` are the keys
+    /// of the root that the device trusted before this run.
     ///
-    /// 5.3.11: once the keys of timestamp or snapshot are replaced, what the old keys said is
-    /// forgotten, so that whoever had stolen them cannot block updates with a huge version (or, in
-    /// our case, with a date). Remembering the keys beside the versions does this without a moment
-    /// between storing the root and forgetting the versions in which a power cut could do harm.
-    pub(super) fn load(store: &mut impl Store, root: &Root) -> Result<Self, Error> {
-        let fingerprint = root.online_keys;
-        let none = Self {
-            fingerprint,
-            timestamp: 0,
-            snapshot: 0,
-            targets: 0,
-            signed_at: 0,
-            delegated: Delegated::default(),
-        };
+    /// 5.3.11: once a key of timestamp or snapshot is taken away, what was said under it is
+    /// forgotten, so that whoever had stolen it cannot block updates with a huge version (or, in
+    /// our case, with a date). A key that only comes beside the others forgets nothing: else
+    /// whatever the old ones signed could be shown again. Remembering the keys beside the versions
+    /// does this without a moment between storing the root and forgetting the versions in which a
+    /// power cut could do harm.
+    pub(super) fn load(store: &mut impl Store, known: &Listed, root: &Root) -> Result<Self, Error> {
+        let listed = &root.online_keys;
+        let none = Self { keys: Remembered::of(listed), ..Self::default() };
         let mut stored = [0; LONGEST];
         let Some(length) = store.get(STATE_KEY, &mut stored).map_err(|_| Error::Store)? else {
             return Ok(none);
         };
-        let state = stored.get(..length).and_then(Self::decode).ok_or(Error::StoredState)?;
-        Ok(if state.fingerprint == fingerprint { state } else { none })
+        let stored = stored.get(..length).and_then(|stored| Self::decode(stored, known, listed));
+        let state = stored.ok_or(Error::StoredState)?;
+        let holds = state.keys.are_in(listed);
+        Ok(if holds { Self { keys: none.keys, ..state } } else { none })
     }
 
     pub(super) fn save(&self, store: &mut impl Store) -> Result<(), Error> {
@@ -67,33 +69,43 @@ impl State {
 
     fn encode(&self) -> Vec<u8> {
         let mut stored = vec![LAYOUT];
-        stored.extend_from_slice(&self.fingerprint);
         for number in [self.timestamp, self.snapshot, self.targets, self.signed_at] {
             stored.extend_from_slice(&number.to_be_bytes());
         }
+        self.keys.encode(&mut stored);
         self.delegated.encode(&mut stored);
         stored
     }
 
-    fn decode(stored: &[u8]) -> Option<Self> {
-        let (layout, rest) = stored.split_first()?;
-        let (fingerprint, mut rest) = rest.split_first_chunk()?;
+    fn decode(stored: &[u8], known: &Listed, listed: &Listed) -> Option<Self> {
+        match stored.split_first()? {
+            (&LAYOUT, rest) => {
+                let (state, rest) = Self::numbers(rest)?;
+                let (keys, rest) = Remembered::decode(rest)?;
+                Some(Self { keys, delegated: Delegated::decode(rest)?, ..state })
+            }
+            (&HASHED_LAYOUT, rest) => {
+                let (fingerprint, rest) = rest.split_first_chunk()?;
+                let (state, rest) = Self::numbers(rest)?;
+                // Where it cannot be told which keys these were, nothing is forgotten: at worst the
+                // next change of keys has to come before a thief's versions are.
+                let keys = Remembered::behind(fingerprint, known);
+                let keys = keys.unwrap_or_else(|| Remembered::of(listed));
+                Some(Self { keys, delegated: Delegated::decode(rest)?, ..state })
+            }
+            _ => None,
+        }
+    }
+
+    fn numbers(mut stored: &[u8]) -> Option<(Self, &[u8])> {
         let mut numbers = [0; 4];
         for number in &mut numbers {
-            let (bytes, behind) = rest.split_first_chunk()?;
+            let (bytes, behind) = stored.split_first_chunk()?;
             *number = u64::from_be_bytes(*bytes);
-            rest = behind;
+            stored = behind;
         }
         let [timestamp, snapshot, targets, signed_at] = numbers;
-        let delegated = Delegated::decode(rest)?;
-        (*layout == LAYOUT).then_some(Self {
-            fingerprint: *fingerprint,
-            timestamp,
-            snapshot,
-            targets,
-            signed_at,
-            delegated,
-        })
+        Some((Self { timestamp, snapshot, targets, signed_at, ..Self::default() }, stored))
     }
 }
 

@@ -150,7 +150,7 @@ impl Device {
     /// What is remembered of timestamp, snapshot and targets.
     fn versions(&self) -> [u64; 3] {
         self.store.values.get(super::STATE_KEY).map_or([0; 3], |stored| {
-            [33, 41, 49].map(|at| u64::from_be_bytes(*stored[at..].first_chunk().unwrap()))
+            [1, 9, 17].map(|at| u64::from_be_bytes(*stored[at..].first_chunk().unwrap()))
         })
     }
 }

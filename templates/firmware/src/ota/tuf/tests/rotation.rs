@@ -1,9 +1,12 @@
 //! New keys: honest rotations, stolen keys, and the recovery from both.
 
+use super::super::STATE_KEY;
 use super::Device;
 use super::repository::{Repository, public};
 use alloc::format;
+use alloc::vec::Vec;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 fn at(repository: &Repository, device: &mut Device) -> (alloc::string::String, u64) {
     let code = device.code(&mut repository.clone());
@@ -217,6 +220,107 @@ fn a_cut_between_the_new_root_and_the_rest_does_not_lose_the_recovery() {
     assert_eq!(device.code(&mut repository), "store");
     device.store.writes_left = None;
     assert_eq!(device.code(&mut repository), "ok");
+}
+
+/// What agents before this one stored: a hash over all keys before the versions.
+fn hashed(device: &mut Device, keys: [u8; 2]) {
+    let fingerprint = |seed: u8| {
+        let public = public(seed);
+        let entry = format!(
+            r#"{{"keytype":"ed25519","keyval":{{"public":"{public}"}},"scheme":"ed25519"}}"#
+        );
+        Sha256::digest(Sha256::digest(entry))
+    };
+    let [timestamp, snapshot] = keys.map(fingerprint);
+    let stored = &device.store.values[STATE_KEY];
+    let mut before: Vec<u8> = [1].into();
+    before.extend(Sha256::new().chain_update(timestamp).chain_update(snapshot).finalize());
+    before.extend(&stored[1..33]);
+    assert_eq!(before.len(), 65);
+    device.store.values.insert(STATE_KEY.into(), before);
+}
+
+/// A device whose memory an older agent wrote, at version 1,000,000 of everything, under keys 2
+/// and 3 for timestamp and snapshot.
+fn of_an_older_agent() -> (Repository, Device) {
+    let mut repository = Repository::new();
+    let mut device = Device::of(&repository);
+    let versions = |repository: &mut Repository, version| {
+        for role in ["timestamp", "snapshot", "targets"] {
+            repository.set_version(role, version);
+        }
+        repository.publish();
+    };
+    versions(&mut repository, 1_000_000);
+    assert_eq!(device.code(&mut repository), "ok");
+    hashed(&mut device, [2, 3]);
+    versions(&mut repository, 1);
+    (repository, device)
+}
+
+#[test]
+fn what_an_older_agent_remembered_still_counts() {
+    let (mut repository, device) = of_an_older_agent();
+    assert_eq!(device.clone().code(&mut repository), "rollback-timestamp");
+    // In the middle of a rotation, too, which that agent would have forgotten it for.
+    repository.set_keys("timestamp", 1, &[2, 31]);
+    repository.next_root();
+    repository.publish();
+    assert_eq!(device.clone().code(&mut repository), "rollback-timestamp");
+    // And a key that is gone takes its word along.
+    repository.set_keys("timestamp", 1, &[31]);
+    repository.next_root();
+    repository.publish();
+    let mut device = device;
+    assert_eq!(device.code(&mut repository), "ok");
+    assert_eq!(device.store.values[STATE_KEY][0], 2);
+}
+
+#[test]
+fn what_an_older_agent_remembered_under_keys_that_nobody_knows_is_kept() {
+    let (mut repository, mut device) = of_an_older_agent();
+    hashed_anew(&mut device);
+    assert_eq!(device.code(&mut repository), "rollback-timestamp");
+    for role in ["timestamp", "snapshot", "targets"] {
+        repository.set_version(role, 1_000_001);
+    }
+    repository.publish();
+    assert_eq!(device.code(&mut repository), "ok");
+    // The next change of keys heals whatever it was.
+    repository.set_keys("snapshot", 1, &[31]);
+    repository.next_root();
+    for role in ["timestamp", "snapshot", "targets"] {
+        repository.set_version(role, 2);
+    }
+    repository.publish();
+    assert_eq!(device.code(&mut repository), "ok");
+}
+
+/// Another fingerprint over the same versions.
+fn hashed_anew(device: &mut Device) {
+    device.store.values.get_mut(STATE_KEY).unwrap()[1] ^= 1;
+}
+
+#[test]
+fn of_more_keys_than_are_remembered_a_new_one_forgets_nothing() {
+    let mut repository = Repository::new();
+    let many: Vec<u8> = (60..76).collect();
+    repository.set_keys("timestamp", 1, &many);
+    repository.signers.insert("timestamp", [60].into());
+    repository.publish_root();
+    repository.publish_next();
+    let mut device = Device::of(&repository);
+    device.caps.root = 16 * 1024;
+    assert_eq!(device.code(&mut repository), "ok");
+    let more: Vec<u8> = (50..76).collect();
+    repository.set_keys("timestamp", 1, &more);
+    repository.signers.insert("timestamp", [60].into());
+    repository.next_root();
+    for role in ["timestamp", "snapshot", "targets"] {
+        repository.set_version(role, 1);
+    }
+    repository.publish();
+    assert_eq!(device.code(&mut repository), "rollback-timestamp");
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! `SOURCE_DATE_EPOCH` sets the time that is written, and never the one by which things are judged.
+
+use std::time::{Duration, SystemTime};
+
+use crate::certificates;
+use crate::harness::Project;
+use crate::material;
+use crate::releases::Release;
+
+const VARIABLE: &str = "SOURCE_DATE_EPOCH";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn seconds(time: SystemTime) -> String {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs().to_string()
+}
+
+#[test]
+fn a_time_that_cannot_be_written_is_refused_before_cargo_runs() {
+    for bad in ["", "yesterday", "-1", "+1", "1.5"] {
+        Project::made()
+            .env(VARIABLE, bad)
+            .run(["build"])
+            .exits(3)
+            .stdout("")
+            .stderr(&format!(
+                "error: `SOURCE_DATE_EPOCH` in the environment is `{bad}`, not a number of seconds \
+                 since 1970\n  \
+                 help: unset `SOURCE_DATE_EPOCH`, or take `$(git log -1 --format=%ct)`\n"
+            ))
+            .wrote_nothing();
+    }
+    Project::made()
+        .env(VARIABLE, seconds(SystemTime::now() + DAY))
+        .run(["build"])
+        .exits(3)
+        .stdout("")
+        .stderr(
+            "error: `SOURCE_DATE_EPOCH` in the environment is [TIME], but it is only [TIME]\n  \
+             help: correct `SOURCE_DATE_EPOCH` or this computer's clock: devices that are told a \
+             time to come would find all metadata expired\n",
+        )
+        .wrote_nothing();
+}
+
+#[test]
+fn no_certificate_comes_back_to_life() {
+    // Two years ago, when this root was good.
+    let project = Project::made()
+        .file("certs/root.pem", certificates::expired("Old"))
+        .file("a.elf", material::elf("1.0.0"))
+        .file("a.bin", material::image("1.0.0"))
+        .env(VARIABLE, seconds(SystemTime::now() - 730 * DAY));
+    for arguments in
+        [&["ca", "embed"][..], &["build"], &["build", "--elf", "a.elf"], &["publish", "a.bin"]]
+    {
+        project
+            .run(arguments.iter().copied())
+            .exits(6)
+            .stdout("")
+            .stderr_is(|text| text.contains("cannot be a pinned root\n"))
+            .wrote_nothing();
+    }
+}
+
+#[test]
+fn no_metadata_comes_back_to_life() {
+    let project = Project::made();
+    Release::new("1.0.0", material::image("1.0.0")).signed_days_ago(91).publish(&project);
+    let project = project.env(VARIABLE, seconds(SystemTime::now() - 90 * DAY));
+    project
+        .run(["rehearse"])
+        .exits(6)
+        .stdout("")
+        .stderr_is(|text| text.contains("metadata of the release repository has expired\n"))
+        .wrote_nothing();
+    project.run(["check", "-q"]).exits(6).stderr("");
+}
