@@ -78,7 +78,7 @@ impl Command {
             Self::Rehearse(_) => "rehearse",
             Self::Publish(_) => "publish",
             Self::Serve(_) => "serve",
-            Self::Slots(_) => "slots",
+            Self::Slots(command) => command.name(),
             Self::VirtualDevice(_) => "virtual-device",
             Self::Check(_) => "check",
             Self::Demo(_) => "demo",

@@ -341,7 +341,8 @@ mod tests {
                 }
             };
             // The head of a record of 16384 bytes, which a handshake may have.
-            let first: &[u8] = if speaks_tls { b"HTTP/1.1 200 OK\r\nX: " } else { b"\x16\x03\x03\x40\0" };
+            let first: &[u8] =
+                if speaks_tls { b"HTTP/1.1 200 OK\r\nX: " } else { b"\x16\x03\x03\x40\0" };
             // Until the client has enough of it.
             let mut went = drip(first);
             while went.is_ok() {
@@ -352,7 +353,10 @@ mod tests {
         let now = Timestamp::now();
         let roots = root::parse(Path::new("root.pem"), authority.pem().as_bytes(), now).unwrap();
         let endpoint = Endpoint::from_url("https://updates.test").unwrap().at(Some(address));
-        Client { patience: Duration::from_millis(300), ..Client::new(endpoint, &roots, now).unwrap() }
+        Client {
+            patience: Duration::from_millis(300),
+            ..Client::new(endpoint, &roots, now).unwrap()
+        }
     }
 
     #[test]

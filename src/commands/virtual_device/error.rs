@@ -27,7 +27,9 @@ impl Explained for VirtualDeviceError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::NoPty => Some("run it on Linux or macOS, or give `slots` a dump: `--image`".into()),
+            Self::NoPty => {
+                Some("run it on Linux or macOS, or give `slots` a dump: `--image`".into())
+            }
             Self::Open(_) => Some("check that `/dev/pts` is mounted, and its limits".into()),
             Self::Line(_) => None,
         }

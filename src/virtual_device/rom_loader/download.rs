@@ -75,7 +75,15 @@ impl Download {
             erased = last;
         }
         let unpacker = plan.is_packed.then(|| Box::new(Decompress::new(true)));
-        Ok(Self { plan, next_block: 0, at: plan.start, erased, received: 0, rest: Vec::new(), unpacker })
+        Ok(Self {
+            plan,
+            next_block: 0,
+            at: plan.start,
+            erased,
+            received: 0,
+            rest: Vec::new(),
+            unpacker,
+        })
     }
 
     /// Takes in the next block.

@@ -211,7 +211,11 @@ impl RomLoader {
             }
             operation::READ_FLASH if self.mode == Mode::Stub => {
                 let reading = Reading::new(&request, self.flash.contents().len());
-                self.answer(&request, reading.as_ref().map(|_| Answer::default()).map_err(|e| *e), out);
+                self.answer(
+                    &request,
+                    reading.as_ref().map(|_| Answer::default()).map_err(|e| *e),
+                    out,
+                );
                 let mut reading = reading.ok()?;
                 reading.go_on(0, self.flash.contents(), out);
                 self.reading = Some(reading).filter(|reading| !reading.is_done());
@@ -397,12 +401,7 @@ impl RomLoader {
         self.flash.contents().get(start..end).ok_or(Refused::Read)
     }
 
-    fn answer(
-        &self,
-        request: &Request<'_>,
-        result: Result<Answer, Refused>,
-        out: &mut Vec<u8>,
-    ) {
+    fn answer(&self, request: &Request<'_>, result: Result<Answer, Refused>, out: &mut Vec<u8>) {
         const ANSWER: u8 = 1;
         let (Answer { value, mut data }, status) = match result {
             Ok(answer) => (answer, [0, 0]),

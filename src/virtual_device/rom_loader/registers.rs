@@ -151,16 +151,12 @@ fn revision_fields(chip: Chip, major: u32, minor: u32) -> Vec<(Field, u32)> {
             ((0x3ff6_607c, 31, 1), u32::from(major >= 3)),
             ((0x3ff5_a014, 24, 2), minor),
         ],
-        Chip::Esp32s2 => vec![
-            ((word(3), 18, 2), major),
-            ((word(3), 20, 1), high),
-            ((word(4), 4, 3), minor),
-        ],
-        Chip::Esp32s3 | Chip::Esp32c3 => vec![
-            ((word(5), 24, 2), major),
-            ((word(5), 23, 1), high),
-            ((word(3), 18, 3), minor),
-        ],
+        Chip::Esp32s2 => {
+            vec![((word(3), 18, 2), major), ((word(3), 20, 1), high), ((word(4), 4, 3), minor)]
+        }
+        Chip::Esp32s3 | Chip::Esp32c3 => {
+            vec![((word(5), 24, 2), major), ((word(5), 23, 1), high), ((word(3), 18, 3), minor)]
+        }
         Chip::Esp32c2 => vec![((word(1), 20, 2), major), ((word(1), 16, 4), minor)],
         Chip::Esp32c6 => vec![((word(3), 22, 2), major), ((word(3), 18, 4), minor)],
         Chip::Esp32h2 => vec![((word(3), 21, 2), major), ((word(3), 18, 3), minor)],

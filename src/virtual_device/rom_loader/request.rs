@@ -61,7 +61,10 @@ mod tests {
     fn a_frame_is_a_request_if_its_length_says_so() {
         let frame = [0, 0x0a, 4, 0, 0, 0, 0, 0, 0x78, 0x56, 0x34, 0x12];
         let request = Request::read(&frame).unwrap();
-        assert_eq!((request.operation, request.word(0), request.word(1)), (0x0a, Some(0x1234_5678), None));
+        assert_eq!(
+            (request.operation, request.word(0), request.word(1)),
+            (0x0a, Some(0x1234_5678), None)
+        );
         for bad in [&frame[..11], &frame[..7], &[], &[1, 0x0a, 0, 0, 0, 0, 0, 0]] {
             assert_eq!(Request::read(bad), None, "{bad:?}");
         }
