@@ -52,6 +52,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "rollout.rs",
     "settings.rs",
     "slot_writer.rs",
+    "stated.rs",
     "trial.rs",
     "tuf.rs",
     "tuf/client.rs",

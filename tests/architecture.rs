@@ -42,7 +42,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ),
     ("agent", &["hex"]),
     ("chip", &[]),
-    ("config", &["chip", "disk", "error", "flash_size", "partition"]),
+    ("config", &["agent", "chip", "disk", "error", "flash_size", "partition"]),
     ("device", &["agent", "error", "hex", "image", "output", "partition", "virtual_device"]),
     ("disk", &[]),
     (

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Context, build, ca, context, partitions, project_agent};
@@ -9,6 +10,7 @@ use crate::agent;
 use crate::config::{Overrides, Project};
 use crate::error::{Exit, Failure, Location};
 use crate::output::{Annotation, Level, Paint, Report, Tone};
+use crate::release::keys::Role;
 use crate::release::repository::{RepositoryError, State, View, verify_images};
 
 /// Run every check that needs no board
@@ -66,6 +68,13 @@ impl Check {
         context.output.answer(&report, exit)
     }
 }
+
+/// Days before the end of signed metadata from which on it is worth a warning.
+const DAYS: i64 = 30;
+/// The same for the root, whose key lies somewhere safe.
+const ROOT_DAYS: i64 = 180;
+const HOURS_OF_A_DAY: i64 = 24;
+const REFRESH: &str = "sign it again with `cargo esp-ota publish --refresh`";
 
 type Checked = Result<(Outcome, String), Failure>;
 
@@ -146,19 +155,43 @@ fn agent_drift(project: &Project) -> Checked {
 fn repository(context: &Context, project: &Project) -> Checked {
     let root = build::tuf_root(project)?;
     let store = context.store(project)?;
-    let releases = context::runtime()?.block_on(async {
-        let state = State::load(&store, &root, View::Live, context.now()).await?;
+    let now = context.now();
+    let state = context::runtime()?.block_on(async {
+        let state = State::load(&store, &root, View::Live, now).await?;
         verify_images(&store, state.releases()).await?;
-        Ok::<_, RepositoryError>(state.releases().len())
+        Ok::<_, RepositoryError>(state)
     })?;
     let place = &project.store.value;
-    match releases {
-        0 => Ok((Outcome::Skipped, format!("nothing is published in {place}"))),
-        1 => ok(format!("1 release in {place}, signed and current, and its image is there")),
-        _ => ok(format!(
-            "{releases} releases in {place}, signed and current, and their images are there"
-        )),
-    }
+    let found = match state.releases().len() {
+        0 if !state.is_live() => {
+            return Ok((Outcome::Skipped, format!("nothing is published in {place}")));
+        }
+        1 => format!("1 release in {place}, signed and current, and its image is there"),
+        count => {
+            format!("{count} releases in {place}, signed and current, and their images are there")
+        }
+    };
+    Ok(match ending(&state, now) {
+        Some(ending) => (Outcome::Warning, format!("{found}; {ending}")),
+        None => (Outcome::Ok, found),
+    })
+}
+
+/// What ends soon: long before devices refuse everything, and with time to fetch the key.
+fn ending(state: &State, now: Timestamp) -> Option<String> {
+    let soon = |role: Role, days: i64| {
+        let end = state.ends(role)?;
+        let left = end.duration_since(now).as_hours() / HOURS_OF_A_DAY;
+        (left < days).then_some((end, left))
+    };
+    let words = |(role, (end, left)): (Role, (Timestamp, i64)), remedy: &str| {
+        format!("the {role} metadata ends in {left} days, on {end}: {remedy}")
+    };
+    let of = |role, days, remedy| Some(words((role, soon(role, days)?), remedy));
+    of(Role::Root, ROOT_DAYS, "sign a newer one with `cargo esp-ota keys rotate --renew`")
+        .or_else(|| of(Role::Timestamp, DAYS, REFRESH))
+        .or_else(|| of(Role::Snapshot, DAYS, REFRESH))
+        .or_else(|| of(Role::Targets, DAYS, "publish a release, or refresh with the targets key"))
 }
 
 impl CheckReport {

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod partitions;
 pub mod publish;
 pub mod rehearse;
+pub mod rollout;
 pub mod serve;
 pub mod slots;
 mod stamp;

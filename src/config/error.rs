@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Origin;
+use crate::agent::url::UrlError;
 use crate::error::{Exit, Explained, Location};
 use crate::partition::{Code, UnknownCode};
 
@@ -66,16 +67,28 @@ pub enum ConfigError {
         #[source]
         message: Text,
     },
-    /// Devices are never pointed at an unauthenticated server.
-    #[error("`{key}` is `{url}`, which is no HTTPS URL (from {origin})")]
-    NotHttps {
+    /// The agent's own reader refuses it.
+    #[error("`{key}` is `{url}`, which devices do not take (from {})", from(*origin, place.as_ref()))]
+    Url {
         /// The key.
         key: &'static str,
         /// What it holds.
         url: String,
         /// Who set it.
         origin: Origin,
+        /// Where, in the file.
+        place: Option<Location>,
+        /// Why.
+        source: UrlError,
     },
+}
+
+/// The help with every URL.
+pub(super) const URL_HELP: &str = "write `https://host/path`, without user, query or fragment";
+
+/// Who set a value, and where in the file.
+fn from(origin: Origin, place: Option<&Location>) -> String {
+    place.map_or_else(|| origin.to_string(), |place| format!("`{place}`"))
 }
 
 /// A cause that is only words.
@@ -93,7 +106,7 @@ impl Explained for ConfigError {
             | Self::NotAllowable { .. }
             | Self::Missing { .. }
             | Self::Environment { .. }
-            | Self::NotHttps { .. } => Exit::Project,
+            | Self::Url { .. } => Exit::Project,
         }
     }
 
@@ -114,9 +127,7 @@ impl Explained for ConfigError {
                 "correct the table; `cargo esp-ota partitions explain {code}` says how"
             )),
             Self::Missing { key, .. } => Some(format!("add a line such as `{key} = \"…\"`")),
-            Self::NotHttps { .. } => {
-                Some("write `https://host/path`, without user, query or fragment".into())
-            }
+            Self::Url { .. } => Some(URL_HELP.into()),
             Self::Read { source, .. } => match source.kind() {
                 io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge => None,
                 _ => Some("check the path, and that you may read it".into()),
@@ -136,7 +147,8 @@ impl Explained for ConfigError {
             Self::Read { file, .. } | Self::Missing { file, .. } => {
                 Some(Location { file: file.clone(), line: None, column: None })
             }
-            Self::NoProject(_) | Self::Environment { .. } | Self::NotHttps { .. } => None,
+            Self::Url { place, .. } => place.clone(),
+            Self::NoProject(_) | Self::Environment { .. } => None,
         }
     }
 }

@@ -15,6 +15,7 @@ pub use error::ConfigError;
 pub use name::{Name, NameError};
 pub use resolve::{Origin, Setting};
 
+use crate::agent::url::Url;
 use crate::chip::Chip;
 use crate::disk;
 use crate::flash_size::FlashSize;
@@ -151,12 +152,11 @@ impl Project {
 ///
 /// # Errors
 ///
-/// Whatever is not HTTPS, or could not be written into `esp-ota.toml` and firmware as it is.
-pub fn https_url(text: &str) -> Result<String, &'static str> {
-    if resolve::is_https(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("write `https://host/path`, without user, query or fragment")
+/// Whatever devices would not take, in the words of their own reader.
+pub fn https_url(text: &str) -> Result<String, String> {
+    match Url::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}; {}", error::URL_HELP)),
     }
 }
 

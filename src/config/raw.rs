@@ -28,7 +28,12 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) release: Release,
     #[serde(default)]
-    pub(super) report: Report,
+    report: Report,
+    /// `release.url` and `report.url`, with their places.
+    #[serde(skip)]
+    pub(super) release_url: Option<Placed>,
+    #[serde(skip)]
+    pub(super) report_url: Option<Placed>,
 }
 
 /// `partitions = "FILE"`, or a table where there is more to say.
@@ -84,15 +89,29 @@ pub(super) struct Trust {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Release {
-    pub(super) url: Option<String>,
+    url: Option<Spanned<String>>,
     pub(super) store: Option<String>,
     pub(super) channel: Option<Name>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Report {
-    pub(super) url: Option<String>,
+struct Report {
+    url: Option<Spanned<String>>,
+}
+
+/// A value whose place matters, because it is judged later than it is read.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) text: String,
+    pub(super) place: Location,
+}
+
+impl Placed {
+    /// The value at its place in `text`, the contents of `file`.
+    pub(super) fn new(file: &Path, text: &str, value: Spanned<String>) -> Self {
+        Self { place: location(file, text, value.span()), text: value.into_inner() }
+    }
 }
 
 /// Every key of the file, for suggestions.
@@ -142,6 +161,9 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Raw, ConfigError> {
         }
         raw.partitions.allow.get_or_insert_default().push(code);
     }
+    let placed = |value| Placed::new(file, text, value);
+    raw.release_url = raw.release.url.take().map(placed);
+    raw.report_url = raw.report.url.take().map(placed);
     Ok(raw)
 }
 

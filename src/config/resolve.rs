@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::raw::Raw;
+use super::raw::{Placed, Raw};
 use super::{ConfigError, Name, Overrides, Project};
+use crate::agent::url::Url;
 use crate::flash_size::FlashSize;
 
 /// Where a setting came from, strongest first.
@@ -66,6 +67,26 @@ impl Layers<'_> {
         }
         Ok(file.map(|value| Setting { value, origin: Origin::File }))
     }
+
+    /// The same for a URL that devices are given: one that their own code takes.
+    fn url(
+        &self,
+        key: &'static str,
+        flag: (&'static str, Option<String>),
+        variable: &'static str,
+        file: Option<Placed>,
+    ) -> Result<Option<Setting<String>>, ConfigError> {
+        let (text, place) = file.map(|Placed { text, place }| (text, place)).unzip();
+        let picked = self.pick(flag, variable, text)?;
+        if let Some(Setting { value, origin }) = &picked
+            && let Err(source) = Url::parse(value)
+        {
+            let place = place.filter(|_| *origin == Origin::File);
+            let (url, origin) = (value.clone(), *origin);
+            return Err(ConfigError::Url { key, url, origin, place, source });
+        }
+        Ok(picked)
+    }
 }
 
 impl<T> Setting<T> {
@@ -101,17 +122,11 @@ pub(super) fn resolve(
         "ESP_OTA_PARTITIONS",
         raw.partitions.file,
     )?;
-    let url = layers.pick(("--url", flags.url), "ESP_OTA_URL", raw.release.url)?;
+    let url = layers.url("release.url", ("--url", flags.url), "ESP_OTA_URL", raw.release_url)?;
     let store = layers.pick(("--store", flags.store), "ESP_OTA_STORE", raw.release.store)?;
     let channel =
         layers.pick(("--channel", flags.channel), "ESP_OTA_CHANNEL", raw.release.channel)?;
-    let report = layers.pick(("", None), "ESP_OTA_REPORT_URL", raw.report.url)?;
-    for (key, setting) in [("release.url", &url), ("report.url", &report)] {
-        if let Some(setting) = setting.as_ref().filter(|setting| !is_https(&setting.value)) {
-            let url = setting.value.clone();
-            return Err(ConfigError::NotHttps { key, url, origin: setting.origin });
-        }
-    }
+    let report = layers.url("report.url", ("", None), "ESP_OTA_REPORT_URL", raw.report_url)?;
     let folder = file.parent().map(Path::to_owned).unwrap_or_default();
     Ok(Project {
         folder,
@@ -133,19 +148,11 @@ pub(super) fn resolve(
     })
 }
 
-/// Whether devices could be given this URL: HTTPS with a host, no user, query or fragment, and no
-/// character that would need escaping in TOML, Rust or an HTTP request.
-pub(super) fn is_https(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("https://") else { return false };
-    let host = rest.split('/').next().unwrap_or_default();
-    !host.is_empty()
-        && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\"\\<>".contains(&byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::chip::Chip;
+    use crate::error::Explained;
 
     const FILE: &str = "product = \"a\"\nchip = \"esp32c3\"\n";
 
@@ -185,11 +192,48 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_refused_for_devices() {
-        for url in ["http://a.example", "https://", "ftp://a", "https://u@a.example", "a.example"] {
+    fn what_devices_would_not_take_is_refused_with_its_place_and_their_reason() {
+        for (url, reason) in [
+            ("http://a.example", "it does not begin with `https://`"),
+            ("a.example", "it does not begin with `https://`"),
+            ("https://", "its host is neither a name nor an IPv4 address"),
+            ("https://[::1]/a", "its host is neither a name nor an IPv4 address"),
+            ("https://a..example", "its host is neither a name nor an IPv4 address"),
+            ("https://0x7f.1/", "its host is neither a name nor an IPv4 address"),
+            ("https://a.example:/", "its port is no number from 1 to 65535"),
+            ("https://a.example:70000/", "its port is no number from 1 to 65535"),
+            ("https://u@a.example", "it holds credentials"),
+            ("https://a.example/?q", "it has a query or a fragment"),
+            (
+                "https://a.example/a/../b",
+                "its path has to be percent-encoded, without `.` and `..`",
+            ),
+            ("https://a.example/a%2", "its path has to be percent-encoded, without `.` and `..`"),
+            ("https://a.example/{a}", "its path has to be percent-encoded, without `.` and `..`"),
+            (&format!("https://a.example/{}", "a".repeat(238)), "it is longer than 255 bytes"),
+        ] {
+            for table in ["release", "report"] {
+                let text = format!("{FILE}[{table}]\nurl = \"{url}\"\n");
+                let error = load(&text, &Overrides::default(), &[]).unwrap_err();
+                let place = error.location().unwrap();
+                assert_eq!((place.line, place.column), (Some(4), Some(7)), "{url}");
+                let ConfigError::Url { key, source, .. } = error else { panic!("{url}") };
+                assert_eq!(
+                    (key.to_owned(), source.to_string()),
+                    (format!("{table}.url"), reason.into())
+                );
+            }
+            // A good one in the file is no reason to point at it.
+            let text = format!("{FILE}[release]\nurl = \"https://a.example\"\n");
+            let error = load(&text, &Overrides::default(), &[("ESP_OTA_URL", url)]).unwrap_err();
+            assert_eq!(error.location(), None);
+            assert!(error.to_string().ends_with("(from `ESP_OTA_URL`)"), "{error}");
+        }
+        for url in ["https://a.example", "https://192.168.1.7:8443/a/b/", "https://a_b.example/~u"]
+        {
             let text = format!("{FILE}[release]\nurl = \"{url}\"\n");
-            let error = load(&text, &Overrides::default(), &[]).unwrap_err();
-            assert!(matches!(error, ConfigError::NotHttps { .. }), "{url}");
+            let project = load(&text, &Overrides::default(), &[]).unwrap();
+            assert_eq!(project.url.value.as_deref(), Some(url));
         }
     }
 }

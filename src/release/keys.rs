@@ -5,6 +5,7 @@ pub mod folder;
 mod git;
 pub mod location;
 mod pem;
+mod supplied;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -20,7 +21,8 @@ use tough::sign::Sign;
 
 use crate::hex;
 pub use error::KeyError;
-pub use folder::{KeyFolder, Supplied};
+pub use folder::{Adopted, Held, KeyFolder};
+pub use supplied::{KeyArgument, KeyPlace, Supplied};
 
 /// A TUF role: what a key may sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -19,6 +19,7 @@ use url::Url;
 
 use super::custom::Custom;
 use super::keys::{Role, SigningKey};
+use super::metadata;
 use super::plan::{Existing, Plan, Upload};
 use super::root::{self, RootFile};
 use super::rules::Release;
@@ -46,6 +47,21 @@ impl Default for Expiry {
     /// One year and 90 days (design, section 5).
     fn default() -> Self {
         Self { targets: 365, snapshot: 90, timestamp: 90 }
+    }
+}
+
+impl Expiry {
+    /// Until when metadata of a role is good that is signed at `now`. Roots have a time of their
+    /// own, and count as targets here.
+    pub fn end(&self, role: Role, now: Timestamp) -> Result<Timestamp, RepositoryError> {
+        metadata::days_after(
+            now,
+            match role {
+                Role::Root | Role::Targets => self.targets,
+                Role::Snapshot => self.snapshot,
+                Role::Timestamp => self.timestamp,
+            },
+        )
     }
 }
 
@@ -211,11 +227,13 @@ impl State {
         }
     }
 
-    /// Signs everything anew under `root`, as it is listed now. Nothing is written.
+    /// Signs everything anew under `root`, as it is listed now, and beside these keys with those
+    /// that `both` lists. Nothing is written.
     pub(super) async fn sign_again(
         &self,
         root: &RootFile,
         keys: &OnlineKeys,
+        (both, beside): (&RootFile, &[(Role, SigningKey)]),
         (now, expiry): (Timestamp, Expiry),
     ) -> Result<Plan, RepositoryError> {
         let signers = Signers {
@@ -224,6 +242,7 @@ impl State {
             targets: keys.targets.as_ref(),
             snapshot: &keys.snapshot,
             timestamp: &keys.timestamp,
+            beside: Some((&both.root, beside)),
         };
         let sealed =
             self.seal(&signers, self.targets.clone(), &self.releases, (now, expiry)).await?;

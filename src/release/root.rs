@@ -1,11 +1,12 @@
 //! The TUF root: the file that firmware embeds and from which all other trust follows.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::num::NonZeroU64;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tough::schema::{RoleKeys, Root, Signed};
+use tough::schema::{self, RoleKeys, Root, Signed};
 
 use super::keys::{NewKeys, Role};
 use super::metadata::{self, SPECIFICATION};
@@ -83,10 +84,27 @@ impl RootFile {
     pub fn path(&self) -> String {
         path(self.version())
     }
+
+    /// The root that follows this one, verified as a client does it.
+    pub fn followed_by(&self, bytes: Vec<u8>) -> Result<Self, RepositoryError> {
+        successor_of(&self.root, bytes)
+    }
+
+    /// The version of a timestamp that the keys of this root have signed, whether it has ended or
+    /// not.
+    ///
+    /// # Errors
+    ///
+    /// Anything else than such a timestamp.
+    pub fn timestamp_version(&self, bytes: &[u8]) -> Result<u64, Box<dyn Error + Send + Sync>> {
+        let timestamp: Signed<schema::Timestamp> = serde_json::from_slice(bytes)?;
+        self.root.verify_role(&timestamp)?;
+        Ok(timestamp.signed.version.get())
+    }
 }
 
 /// Where a root is in a store.
-pub(super) fn path(version: u64) -> String {
+pub fn path(version: u64) -> String {
     format!("metadata/{version}.root.json")
 }
 

@@ -4,10 +4,12 @@
 //! published by mistake cannot be taken back, only overtaken.
 
 use semver::Version;
+use sha2::{Digest, Sha256};
 
 use super::custom::{Caps, Custom, WHOLE_FLEET, is_plain_name};
 use crate::chip::Chip;
 use crate::error::{Exit, Explained};
+use crate::hex;
 
 /// An image that is, or is to be, listed in the targets metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,11 @@ pub struct Release {
 }
 
 impl Release {
+    /// The SHA-256 of an image as a release states it.
+    pub fn sha256_of(image: &[u8]) -> String {
+        hex::lower(&Sha256::digest(image))
+    }
+
     /// Where its image is in a store.
     pub fn image_path(&self) -> String {
         format!("targets/{}.{}", self.sha256, self.custom.file_name())
@@ -181,8 +188,8 @@ pub fn newest_for_everyone<'a>(
         .map(|(_, release)| release)
 }
 
-/// Bytes of the metadata files a publish is about to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Bytes of the metadata files that are about to be written; 0 for those that stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MetadataSizes {
     /// The root in force.
     pub root: usize,

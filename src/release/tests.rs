@@ -1,5 +1,6 @@
 //! Publishing, from keys to what a TUF client reads, in a real folder.
 
+mod reproducible;
 mod rotation;
 mod trust;
 
@@ -18,7 +19,7 @@ use super::plan::Plan;
 use super::repository::{Expiry, NewRelease, RepositoryError, State, Terms, View};
 use super::root::{ROOT_DAYS, new_root};
 use super::rules::Refused;
-use super::store::{Store, StoreError};
+use super::store::{Access, Store, StoreError};
 use crate::chip::Chip;
 use crate::error::{Exit, Explained};
 
@@ -293,10 +294,10 @@ async fn of_two_publishers_at_once_one_wins_and_the_other_exits_1() {
 }
 
 #[test]
-fn only_a_folder_is_a_store_so_far() {
+fn what_is_neither_a_folder_nor_an_https_address_is_no_store() {
     let project = Path::new("/project");
-    for bad in ["dist", "dir:", "", "s3://bucket/prefix", "https://example.com/x", "Dir:x"] {
-        let error = Store::parse(bad, project).unwrap_err();
+    for bad in ["dist", "dir:", "", "s3://bucket/prefix", "ftp://example.com/x", "Dir:x"] {
+        let error = Store::open(bad, project, Access::default()).unwrap_err();
         assert!(matches!(error, StoreError::Scheme(_)), "{bad}");
         assert_eq!(error.exit(), Exit::Project);
         assert!(error.help().unwrap().contains("dir:"));

@@ -149,7 +149,7 @@ pub enum RootError {
         source: Refusal,
     },
     /// The very same certificate a second time.
-    #[error("`{subject}` in `{}` is pinned already (SHA-256 {fingerprint})", file.display())]
+    #[error("`{subject}` in `{}` is there twice (SHA-256 {fingerprint})", file.display())]
     Duplicate {
         /// The file.
         file: PathBuf,
@@ -210,8 +210,9 @@ impl Explained for RootError {
             | Self::NoCertificate { .. }
             | Self::PrivateKey { .. }
             | Self::TooMany { .. }
-            | Self::Malformed { .. } => Exit::Project,
-            Self::Refused { .. } | Self::Duplicate { .. } => Exit::Trust,
+            | Self::Malformed { .. }
+            | Self::Duplicate { .. } => Exit::Project,
+            Self::Refused { .. } => Exit::Trust,
         }
     }
 
@@ -233,7 +234,9 @@ impl Explained for RootError {
                  `cargo esp-ota ca add`"
             }
             Self::Refused { source, .. } => return Some(source.help().to_owned()),
-            Self::Duplicate { .. } => "name the file once under `[trust] roots` in `esp-ota.toml`",
+            Self::Duplicate { .. } => {
+                "keep it once: in one file, which `[trust] roots` in `esp-ota.toml` names once"
+            }
         };
         Some(help.to_owned())
     }

@@ -384,11 +384,11 @@ mod tests {
     }
 
     #[test]
-    fn the_same_root_twice_is_a_duplicate_and_a_matter_of_trust() {
+    fn the_same_root_twice_is_a_mistake_in_a_file_and_no_matter_of_trust() {
         let pem = root_pem(&authority("twin"));
         let error = parse_text(&format!("{pem}{pem}")).unwrap_err();
         assert!(matches!(error, RootError::Duplicate { .. }), "{error}");
-        assert_eq!(error.exit(), Exit::Trust);
+        assert_eq!(error.exit(), Exit::Project);
     }
 
     #[test]

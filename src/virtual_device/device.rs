@@ -18,6 +18,7 @@ use crate::agent::nvs_store::NvsStore;
 use crate::agent::otadata::{ENTRY, Entry, Label, SECTOR, State};
 use crate::agent::release::Identity;
 use crate::agent::reset::ResetReason;
+use crate::agent::stated;
 use crate::agent::trial;
 use crate::agent::tuf::Caps;
 use crate::chip::Chip;
@@ -207,9 +208,7 @@ impl VirtualDevice {
             target => target.running().ok_or(StartFault::NoAgent)?,
         };
         let descriptor = image.and_then(|image| image.descriptor).ok_or(StartFault::NoVersion)?;
-        let text = descriptor.version();
-        let version = Version::parse(text.strip_prefix('v').unwrap_or(text))
-            .map_err(|_| StartFault::NoVersion)?;
+        let version = stated::parse(descriptor.version()).ok_or(StartFault::NoVersion)?;
         let reset_reason = ResetReason::PowerOn;
         Ok(Booted { target: start.target, running, version, steps: start.steps, reset_reason })
     }

@@ -5,6 +5,7 @@ pub mod caps;
 pub mod device;
 pub mod faults;
 pub mod flash;
+pub mod parallel;
 pub mod rehearsal;
 pub mod rom_loader;
 pub mod stand_in;

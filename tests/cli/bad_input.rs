@@ -7,7 +7,7 @@ use crate::material;
 use crate::shape::Failed;
 
 /// Every command that needs a project, and the word its reports carry.
-const IN_A_PROJECT: [(&[&str], &str); 13] = [
+const IN_A_PROJECT: [(&[&str], &str); 15] = [
     (&["partitions", "check"], "partitions check"),
     (&["ca", "add", "root.pem", "--yes"], "ca add"),
     (&["ca", "embed"], "ca embed"),
@@ -19,6 +19,8 @@ const IN_A_PROJECT: [(&[&str], &str); 13] = [
     (&["build"], "build"),
     (&["publish", "image.bin"], "publish"),
     (&["publish"], "publish"),
+    (&["rollout", "show"], "rollout show"),
+    (&["rollout", "halt"], "rollout halt"),
     (&["serve", "--port", "0"], "serve"),
     (&["check"], "check"),
 ];
@@ -104,8 +106,8 @@ fn every_way_to_break_the_project_file_has_its_words() {
         ),
         (
             "product = \"t\"\nchip = \"esp32c3\"\n[release]\nurl = \"http://t.test\"\n",
-            "error: `release.url` is `http://t.test`, which is no HTTPS URL (from \
-             `esp-ota.toml`)\n  \
+            "error: `release.url` is `http://t.test`, which devices do not take (from \
+             `esp-ota.toml:4:7`)\n  caused by: it does not begin with `https://`\n  \
              help: write `https://host/path`, without user, query or fragment\n",
         ),
         (

@@ -245,27 +245,151 @@ fn a_good_root_beside_a_bad_one_is_not_pinned_either() {
 }
 
 #[test]
-fn a_root_is_pinned_once() {
+fn a_root_that_is_pinned_needs_nothing_and_nobody_is_asked() {
+    let project = Project::made().file("again.pem", material::bench_root());
+    let text = "pinned already, nothing to do: CN=Test Root\n  SHA-256 [SHA-256]\n1 pinned in all, \
+                in `src/roots.rs`\n";
+    for yes in [&[][..], &["--yes"]] {
+        project
+            .run(["ca", "add", "again.pem"].into_iter().chain(yes.iter().copied()))
+            .exits(0)
+            .stdout(text)
+            .stderr("")
+            .wrote_nothing();
+    }
+    // By its fingerprint as well.
+    let mut sha256 = String::new();
+    project
+        .run(["ca", "add", "again.pem", "--format", "json"])
+        .exits(0)
+        .json(|report: CaAdd| {
+            assert!(report.added.is_empty() && report.files.is_empty());
+            sha256 = report.already[0].sha256.clone();
+        })
+        .stderr("")
+        .wrote_nothing();
+    project
+        .run(["ca", "add", "again.pem", "--sha256", &sha256])
+        .exits(0)
+        .stdout(text)
+        .stderr("")
+        .wrote_nothing();
+    // What is new beside it is pinned, and alone.
+    let both = material::bench_root() + &certificates::root("New");
+    let project = project.file("both.pem", both);
+    project
+        .run(["ca", "add", "both.pem", "--yes", "--format", "json"])
+        .exits(0)
+        .json(|report: CaAdd| {
+            assert_eq!(report.already[0].subject, "CN=Test Root");
+            assert_eq!((report.added.len(), report.pinned), (1, 2));
+        })
+        .stderr("")
+        .changed(&["certs/both.pem", "esp-ota.toml", "src/roots.rs"]);
+    assert_eq!(project.read("certs/both.pem").matches("BEGIN CERTIFICATE").count(), 1);
+}
+
+#[test]
+fn a_root_that_is_there_twice_is_a_mistake_in_a_file() {
+    let twin = certificates::root("Bad");
     refused(
-        material::bench_root(),
-        6,
-        "error: `CN=Test Root` in `bad.pem` is pinned already (SHA-256 [SHA-256])\n  \
-         help: name the file once under `[trust] roots` in `esp-ota.toml`\n",
+        format!("{twin}{twin}"),
+        3,
+        "error: `CN=Bad` in `bad.pem` is there twice (SHA-256 [SHA-256])\n  help: keep it once: in \
+         one file, which `[trust] roots` in `esp-ota.toml` names once\n",
     );
 }
 
 #[test]
+fn what_is_no_fingerprint_is_a_mistake_on_the_command_line() {
+    let project = Project::made().file("new.pem", certificates::root("New"));
+    for sha256 in ["", "ab:cd", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64)] {
+        project
+            .run(["ca", "add", "new.pem", "--sha256", sha256])
+            .exits(2)
+            .stdout("")
+            .stderr_is(|text| {
+                sha256.is_empty()
+                    || text.contains(
+                        "a SHA-256 has 64 hexadecimal digits, with or without colons between them",
+                    )
+            })
+            .wrote_nothing();
+    }
+}
+
+#[test]
 fn a_file_of_the_same_name_is_not_overwritten() {
-    Project::made()
-        .file("other/root.pem", certificates::root("Other"))
+    let project = Project::made().file("other/root.pem", certificates::root("Other"));
+    let before = project.read("certs/root.pem");
+    let mut files = Vec::new();
+    project
+        .run(["ca", "add", "other/root.pem", "--yes", "--format", "json"])
+        .exits(0)
+        .json(|report: CaAdd| files = report.files)
+        .stderr("");
+    assert!(files[0].starts_with("certs/other-") && files[0].ends_with(".pem"), "{files:?}");
+    assert_eq!(project.read("certs/root.pem"), before);
+    // Somebody took that name, too.
+    let project = Project::made()
+        .file("other/root.pem", project.read("other/root.pem"))
+        .file(&files[0], "something else\n");
+    project
         .run(["ca", "add", "other/root.pem", "--yes"])
         .exits(1)
         .stdout("")
-        .stderr(
-            "error: `certs/root.pem` exists already and holds something else\n  \
-             help: rename your file, or remove that one\n",
-        )
+        .stderr(&format!(
+            "error: `{}` exists already and holds something else\n  help: rename or remove that \
+             file\n",
+            files[0]
+        ))
         .wrote_nothing();
+}
+
+/// A bundle that the user keeps in the project's own folder.
+#[test]
+fn a_file_that_the_user_gave_is_never_written_over() {
+    let bundle =
+        format!("# mine\n{}# spare\n{}", certificates::root("First"), certificates::root("Second"));
+    let fingerprints = || {
+        let mut found = Vec::new();
+        Project::made()
+            .file("bundle.pem", &bundle)
+            .run(["ca", "add", "bundle.pem", "--yes", "--format", "json"])
+            .exits(0)
+            .json(|report: CaAdd| found = report.added.into_iter().map(|it| it.sha256).collect())
+            .stderr("");
+        found
+    };
+    let fingerprints: Vec<String> = fingerprints();
+    // One of them: in a file of its own.
+    let project = Project::made().file("certs/bundle.pem", &bundle);
+    let second = format!("certs/second-{}.pem", &fingerprints[1][..8]);
+    project
+        .run(["ca", "add", "certs/bundle.pem", "--sha256", &fingerprints[1]])
+        .exits(0)
+        .stdout_is(|text| text.starts_with("pinned CN=Second\n"))
+        .stderr("")
+        .changed(&[&second, "esp-ota.toml", "src/roots.rs"]);
+    assert!(project.read("esp-ota.toml").contains(&format!("[\"certs/root.pem\", \"{second}\"]")));
+    // Then the other one: the bundle is not all new any more.
+    let first = format!("certs/first-{}.pem", &fingerprints[0][..8]);
+    project
+        .run(["ca", "add", "certs/bundle.pem", "--yes"])
+        .exits(0)
+        .stdout_is(|text| text.contains("pinned already, nothing to do: CN=Second\n"))
+        .stderr("")
+        .changed(&[&first, "esp-ota.toml", "src/roots.rs"]);
+    // All of it: the bundle itself.
+    let project = Project::made().file("certs/bundle.pem", &bundle);
+    project
+        .run(["ca", "add", "certs/bundle.pem", "--yes"])
+        .exits(0)
+        .stdout_is(|text| text.ends_with("3 pinned in all, in `src/roots.rs`\n"))
+        .stderr("")
+        .changed(&["esp-ota.toml", "src/roots.rs"]);
+    assert!(project.read("esp-ota.toml").contains("[\"certs/root.pem\", \"certs/bundle.pem\"]"));
+    project.run(["ca", "embed", "--check"]).exits(0).stdout_is(|_| true).stderr("");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use crate::authority::{Authority, Host, Identity, valid};
 use crate::certificates;
 use crate::harness::Project;
+use crate::scripted::Scripted;
 use crate::shape::CaCheck;
 
 const URL: &str = "https://updates.test/t";
@@ -341,4 +342,81 @@ fn an_unrelated_root_in_the_set_neither_helps_nor_hurts() {
         "a signature in its chain does not hold",
         "caused by: a signature in its chain does not hold\n",
     );
+}
+
+/// A server that shows these certificates without being able to.
+#[track_caller]
+fn unproven(identity: Identity, root: &Authority, code: &str, message: &str, words: &str) {
+    let project = Project::made().file("roots.pem", root.pem());
+    let host = Scripted::start(identity, |_| Vec::new());
+    let check = ["ca", "check", "-q", "--url", URL, "--roots", "roots.pem"];
+    project
+        .run(check.into_iter().chain(["--connect", &host.address, "--format", "json"]))
+        .exits(6)
+        .json(|report: CaCheck| {
+            let trust = &report.checks[0];
+            assert_eq!((trust.check.as_str(), trust.outcome.as_str()), ("trust", "failed"));
+            let found = &trust.findings[0];
+            assert!(found.code == code && found.message.starts_with(message), "{found:?}");
+        })
+        .stderr("");
+    let add = ["ca", "add", "-q", "--yes", URL, "--candidates", "roots.pem"];
+    project
+        .run(add.into_iter().chain(["--connect", &host.address]))
+        .exits(6)
+        .stdout("")
+        .stderr_is(|text| text.contains(words) && text.contains("\n  help: "))
+        .wrote_nothing();
+}
+
+#[test]
+fn a_certificate_that_was_copied_from_its_owner() {
+    let root = Authority::root("Root");
+    let copied = Identity { key: root.leaf(&[]).key, ..root.leaf(&[]) };
+    unproven(
+        copied,
+        &root,
+        "key-mismatch",
+        "the server does not hold the key of the certificate that it shows",
+        "does not prove that its certificate is its own\n  caused by: invalid peer certificate: \
+         BadSignature\n  help: look at the server: it has another key than its certificate\n",
+    );
+}
+
+#[test]
+fn a_certificate_that_is_none() {
+    let root = Authority::root("Root");
+    let nonsense = CertificateDer::from(b"\x30\x03\x02\x01\x01".to_vec());
+    let identity = Identity { chain: vec![nonsense], ..root.leaf(&[]) };
+    unproven(
+        identity,
+        &root,
+        "chain-malformed",
+        "its chain is malformed (",
+        "are not good\n  caused by: its chain is malformed (",
+    );
+}
+
+#[test]
+fn a_server_without_a_certificate() {
+    let root = Authority::root("Root");
+    let project = Project::made().file("roots.pem", root.pem());
+    let identity = Identity { chain: Vec::new(), ..root.leaf(&[]) };
+    let host = Scripted::start(identity, |_| Vec::new());
+    for command in [
+        &["ca", "check", "-q", "--url", URL, "--roots", "roots.pem"][..],
+        &["ca", "add", "-q", "--yes", URL, "--candidates", "roots.pem"],
+    ] {
+        project
+            .run(command.iter().copied().chain(["--connect", &host.address]))
+            .exits(6)
+            .stdout("")
+            .stderr_is(|text| {
+                text.contains(
+                    "did not complete a TLS handshake\n  caused by: peer sent no certificates\n  \
+                     help: ",
+                )
+            })
+            .wrote_nothing();
+    }
 }

@@ -248,6 +248,23 @@ fn a_release_that_lacks_the_root_is_named_although_the_newest_has_it() {
 }
 
 #[test]
+fn a_version_is_not_retired_by_one_of_another_channel() {
+    let (old, new) = (Authority::root("Old Root"), Authority::root("New Root"));
+    let project = pinning(&[&old, &new]);
+    publish(&project, "1.2.0", &[&old]);
+    let roots = vec![fingerprint(&old), fingerprint(&new)];
+    Release::new("1.3.0", material::image("1.3.0"))
+        .with(|custom| (custom.roots, custom.channels) = (roots, vec!["beta".into()]))
+        .publish(&project);
+    let host = served(&project, new.leaf(&[]));
+    report(&project, &host.address, &[], 6);
+    check(&project, &host.address, &["--retired", "1.2.0"]).exits(2).stdout("").stderr(
+        "error: `--retired 1.2.0`: in `stable`, no newer release for esp32c3 is for every device\n  \
+         help: publish a newer one in `stable`, and let its rollout reach 100 percent\n",
+    );
+}
+
+#[test]
 fn a_release_whose_roots_nobody_knows_is_not_called_good() {
     let (gone, root) = (Authority::root("Gone Root"), Authority::root("Root"));
     let project = pinning(&[&root]);
@@ -308,15 +325,23 @@ fn metadata_that_does_not_verify_is_a_breach_of_trust_and_no_list_of_releases() 
     assert!(found.releases.is_none());
 }
 
+/// Nobody knows whether nothing was ever published, or all of it is lost.
 #[test]
-fn a_host_before_its_first_release_has_no_releases_to_strand() {
+fn a_host_without_a_release_is_only_good_where_somebody_says_so() {
     let root = Authority::root("Root");
     let project = pinning(&[&root]).file("dist/probe", [1; 64]);
     let host = served(&project, root.leaf(&[]));
-    let found = report(&project, &host.address, &["--file", "probe"], 0);
+    let found = report(&project, &host.address, &["--file", "probe"], 1);
     let releases = outcome(&found, "releases");
-    assert_eq!(releases.outcome, "skipped");
-    assert_eq!(releases.message, "nothing is published in dir:dist");
+    assert_eq!((releases.outcome.as_str(), releases.findings.len()), ("failed", 1));
+    assert_eq!(releases.findings[0].code, "nothing-published");
+    assert_eq!(
+        releases.findings[0].message,
+        "nothing is published in dir:dist, and `https://updates.test/t` serves none (404)"
+    );
+    let allow = ["--file", "probe", "--allow", "nothing-published"];
+    let found = report(&project, &host.address, &allow, 0);
+    assert!(outcome(&found, "releases").findings[0].allowed);
     // The store has releases, and the URL leads elsewhere.
     publish(&project, "1.0.0", &[&root]);
     let found = report(&project, &host.address, &["--file", "probe"], 1);

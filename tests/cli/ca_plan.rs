@@ -51,7 +51,8 @@ fn a_change_of_root_is_planned_step_by_step_and_called_safe_at_its_end() {
         .stdout(
             "new root CN=New Root\n  SHA-256 [SHA-256]\n  ECDSA P-256, ends [TIME]\n\
              1. pin: next: pin the new root beside the old one\n   cargo esp-ota ca add new.pem\n\
-             2. release: later: publish a release with both roots; the newest is 1.0.0 for esp32c3\n\
+             2. release: later: publish a release with both roots; the newest is 1.0.0 for esp32c3 in \
+             `stable`\n\
              3. wait: later: devices with 1.0.0 for esp32c3 would lose the server; once no device \
              runs it any more, say so with `--retired VERSION`\n\
              4. rehearse: next: start a server with the new certificate where no device comes, and \
@@ -162,24 +163,93 @@ fn nothing_published_proves_nothing() {
     assert_eq!(progress(&found)[1], "release: next");
 }
 
+/// That version cannot be retired: exit code 2, and these words.
+#[track_caller]
+fn not_retired(project: &Project, more: &[&str], version: &str, words: &str) {
+    plan(project, &[more, &["--retired", version]].concat())
+        .exits(2)
+        .stdout("")
+        .stderr(&format!("error: `--retired {version}`: {words}\n"))
+        .wrote_nothing();
+}
+
+const NOTHING_NEWER: &str = "in `stable`, no newer release for esp32c3 is for every device\n  \
+                             help: publish a newer one in `stable`, and let its rollout reach 100 \
+                             percent";
+
 #[test]
 fn a_version_that_cannot_be_retired_is_a_mistake_and_not_a_pass() {
     let (old, new) = (Authority::root("Old Root"), Authority::root("New Root"));
     let project = pinning(&[&old, &new]).file("new.pem", new.pem());
     publish(&project, "1.0.0", &[&old]);
-    for (version, words) in [
-        ("1.0.1", "no such version is published"),
-        ("1.0.0", "it is the newest for a chip, which devices are told to take"),
-    ] {
-        plan(&project, &["--retired", version])
-            .exits(2)
-            .stdout("")
-            .stderr(&format!(
-                "error: `--retired {version}`: {words}\n  help: name one of `releases` in \
-                 `cargo esp-ota ca plan --format json`, below the newest\n"
-            ))
-            .wrote_nothing();
-    }
+    not_retired(
+        &project,
+        &[],
+        "1.0.1",
+        "no such version is published\n  help: name one of `releases` in `cargo esp-ota ca plan \
+         --new FILE --format json`",
+    );
+    not_retired(&project, &[], "1.0.0", NOTHING_NEWER);
+}
+
+#[test]
+fn what_another_channel_offers_reaches_no_device_of_this_one() {
+    let (old, new) = (Authority::root("Old Root"), Authority::root("New Root"));
+    let project = pinning(&[&old, &new]).file("new.pem", new.pem());
+    publish(&project, "1.2.0", &[&old]);
+    let roots = || vec![fingerprint(&old), fingerprint(&new)];
+    Release::new("1.3.0", material::image("1.3.0"))
+        .with(|custom| (custom.roots, custom.channels) = (roots(), vec!["beta".into()]))
+        .publish(&project);
+    let host = staged(&project, new.leaf(&[]));
+    let connect = ["--connect", &host.address];
+    let found = report(&project, &connect, 1);
+    assert!(!found.safe);
+    assert_eq!(
+        progress(&found)[..5],
+        ["pin: done", "release: next", "wait: later", "rehearse: done", "switch: later"]
+    );
+    assert_eq!(
+        found.steps[1].message,
+        "publish a release with both roots; the newest is 1.2.0 for esp32c3 in `stable`"
+    );
+    let current: Vec<_> = found.releases.iter().map(|it| it.current_in.join(" ")).collect();
+    assert_eq!(current, ["stable", "beta"]);
+    not_retired(&project, &connect, "1.2.0", NOTHING_NEWER);
+    // Once it is in that channel, too, devices can leave 1.2.0.
+    Release::new("1.4.0", material::image("1.1.0"))
+        .with(|custom| {
+            custom.roots = roots();
+            custom.channels = vec!["beta".into(), "stable".into()];
+        })
+        .publish(&project);
+    report(&project, &connect, 1);
+    assert!(report(&project, &[&connect[..], &["--retired", "1.2.0"]].concat(), 0).safe);
+}
+
+#[test]
+fn a_release_for_a_quarter_of_the_devices_leaves_the_others_where_they_are() {
+    let (old, new) = (Authority::root("Old Root"), Authority::root("New Root"));
+    let project = pinning(&[&old, &new]).file("new.pem", new.pem());
+    publish(&project, "1.0.0", &[&old]);
+    let roots = vec![fingerprint(&old), fingerprint(&new)];
+    Release::new("1.1.0", material::image("1.1.0"))
+        .with(|custom| (custom.roots, custom.rollout.percent) = (roots, 25))
+        .publish(&project);
+    let host = staged(&project, new.leaf(&[]));
+    let connect = ["--connect", &host.address];
+    let found = report(&project, &connect, 1);
+    assert!(!found.safe);
+    assert_eq!(
+        found.steps[1].message,
+        "let the rollout of 1.1.0 for esp32c3 in `stable` (25 percent) reach 100 percent"
+    );
+    assert_eq!((found.steps[1].progress.as_str(), found.steps[1].command.as_ref()), ("next", None));
+    assert_eq!(found.releases[1].rollout_percent, 25);
+    not_retired(&project, &connect, "1.0.0", NOTHING_NEWER);
+    publish(&project, "1.2.0", &[&old, &new]);
+    let retired = ["--connect", &host.address, "--retired", "1.0.0"];
+    assert!(report(&project, &retired, 0).safe);
 }
 
 #[test]

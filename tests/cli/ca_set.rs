@@ -60,7 +60,7 @@ fn the_pinned_roots_are_listed_with_the_days_they_have_left() {
 }
 
 #[test]
-fn a_bad_root_is_listed_with_its_reason_and_exits_6() {
+fn a_bad_root_is_listed_with_its_reason_and_one_that_is_there_twice() {
     let project = two_roots().file("certs/second.pem", certificates::expired("Second Root"));
     project
         .run(["ca", "list"])
@@ -75,7 +75,7 @@ fn a_bad_root_is_listed_with_its_reason_and_exits_6() {
     project
         .file("certs/second.pem", twice)
         .run(["ca", "list", "--format", "json"])
-        .exits(6)
+        .exits(3)
         .json(|report: CaList| {
             assert_eq!(report.roots[0].refused, None);
             assert_eq!(report.roots[1].refused.as_deref(), Some("it is pinned twice"));
@@ -125,6 +125,25 @@ fn of_a_file_with_several_roots_the_others_stay() {
         .stderr("")
         .changed(&["certs/both.pem", "src/roots.rs"]);
     assert_eq!(project.read("certs/both.pem").matches("BEGIN CERTIFICATE").count(), 1);
+}
+
+/// A file with somebody's words in it is not ours to change.
+#[test]
+fn what_is_left_of_a_file_of_somebody_s_own_gets_a_file_and_theirs_stays() {
+    let own =
+        format!("ours\n{}theirs\n{}", certificates::root("First"), certificates::root("Other"));
+    let project = Project::made().file("certs/both.pem", &own);
+    project.run(["ca", "add", "certs/both.pem", "--yes"]).exits(0).stderr("");
+    assert_eq!(project.read("certs/both.pem"), own);
+    let other = format!("certs/other-{}.pem", &fingerprint(&project, "CN=Other")[..8]);
+    project
+        .run(["ca", "remove", &fingerprint(&project, "CN=First")])
+        .exits(0)
+        .stdout_is(|text| text.starts_with("unpinned CN=First\n"))
+        .stderr("")
+        .changed(&[&other, "esp-ota.toml", "src/roots.rs"]);
+    assert!(project.read("esp-ota.toml").contains(&format!("[\"certs/root.pem\", \"{other}\"]")));
+    project.run(["ca", "embed", "--check"]).exits(0).stdout_is(|_| true).stderr("");
 }
 
 #[test]

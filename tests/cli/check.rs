@@ -137,3 +137,35 @@ fn on_github_each_failure_is_on_its_file() {
         })
         .stderr("");
 }
+
+#[test]
+fn what_ends_soon_is_a_warning_long_before_devices_refuse_it() {
+    let signed = |days| {
+        let project = project();
+        let release = crate::releases::Release::new("1.0.0", material::image("1.0.0"));
+        release.signed_days_ago(days).publish(&project);
+        project
+    };
+    let said = |project: &Project, outcome: &str, words: &str| {
+        project
+            .run(["check", "--format", "json"])
+            .exits(0)
+            .json(|report: Check| {
+                let line = report.checks.last().unwrap();
+                assert_eq!(line.outcome, outcome, "{}", line.message);
+                assert!(line.message.contains(words), "{}", line.message);
+            })
+            .stderr("")
+            .wrote_nothing();
+    };
+    said(&signed(59), "ok", "signed and current");
+    let project = signed(61);
+    said(&project, "warning", "the timestamp metadata ends in 28 days, on ");
+    said(&project, "warning", ": sign it again with `cargo esp-ota publish --refresh`");
+    // What is signed now is good; the list of images is the older one.
+    let project = signed(340);
+    let key = "configuration/esp-ota/keys/thermostat/targets.pem";
+    std::fs::remove_file(project.around(key)).unwrap();
+    project.run(["publish", "--refresh", "-qq"]).exits(0).stdout_is(|_| true).stderr("");
+    said(&project, "warning", "the targets metadata ends in 24 days, on ");
+}

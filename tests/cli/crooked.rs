@@ -1,9 +1,9 @@
-//! An HTTPS server that tells the truth about metadata and misbehaves with images.
+//! An HTTPS server that tells the truth about metadata and misbehaves with images, or has a cache.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
@@ -30,6 +30,8 @@ pub(crate) enum Manner {
     Status(u16),
     /// Sends so many bytes of headers that nobody needs.
     Headers(usize),
+    /// Answers for this path what it answered first.
+    Caches(&'static str),
 }
 
 /// A running server. It ends with its runtime.
@@ -72,6 +74,7 @@ impl Crooked {
             manner,
             tls: TlsAcceptor::from(Arc::new(config)),
             hung_up: AtomicUsize::new(0),
+            cached: OnceLock::new(),
         });
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -92,6 +95,7 @@ struct Host {
     manner: Manner,
     tls: TlsAcceptor,
     hung_up: AtomicUsize,
+    cached: OnceLock<(String, Vec<u8>)>,
 }
 
 impl Host {
@@ -106,7 +110,12 @@ impl Host {
         let path = head.split(' ').nth(1).unwrap().trim_start_matches('/').to_owned();
         let range = head.split("\r\nrange: bytes=").nth(1).and_then(|rest| rest.split('-').next());
         let from: usize = range.map_or(0, |from| from.parse().unwrap());
-        let (head, body) = self.file(&path, from);
+        let (head, body) = match self.manner {
+            Manner::Caches(cached) if cached == path => {
+                self.cached.get_or_init(|| self.file(&path, from)).clone()
+            }
+            _ => self.file(&path, from),
+        };
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(&body).await?;
         stream.shutdown().await
@@ -119,8 +128,8 @@ impl Host {
         }
         let half = file.len() / 2;
         match self.manner {
-            Manner::Honest if from > 0 => partial(&file, from),
-            Manner::Honest => whole(file),
+            Manner::Honest | Manner::Caches(_) if from > 0 => partial(&file, from),
+            Manner::Honest | Manner::Caches(_) => whole(file),
             Manner::Status(code) => status(code),
             Manner::Headers(size) => {
                 let (head, body) = whole(file);

@@ -197,8 +197,8 @@ fn what_cannot_become_a_project_leaves_nothing_behind() {
             Project::new(),
             &["init", "a", "--url", "http://updates.test"],
             2,
-            "error: invalid value 'http://updates.test' for '--url <URL>': write \
-             `https://host/path`, without user, query or fragment\n\n\
+            "error: invalid value 'http://updates.test' for '--url <URL>': it does not begin with \
+             `https://`; write `https://host/path`, without user, query or fragment\n\n\
              For more information, try '--help'.\n",
         ),
         (

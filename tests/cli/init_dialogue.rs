@@ -117,7 +117,7 @@ fn what_is_missing_is_asked_for_until_the_answer_is_one() {
         .types("")
         .asks(URL)
         .types("http://updates.test")
-        .asks("  write `https://host/path`, without user, query or fragment\r\n")
+        .asks("  it does not begin with `https://`; write `https://host/path`, without user, query or fragment\r\n")
         .asks(URL)
         .types("https://updates.test/k")
         .asks(ROOT)

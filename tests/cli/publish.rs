@@ -398,7 +398,18 @@ fn a_store_that_is_none_is_refused() {
         &["a.bin", "--store", "ftp://a"],
         3,
         "error: `ftp://a` names no store that this version can write\n  \
-         help: name a folder in `esp-ota.toml`: `store = \"dir:dist\"`\n",
+         help: name a folder or an https address in `esp-ota.toml`: `store = \"dir:dist\"`\n",
+    );
+}
+
+#[test]
+fn a_store_over_a_network_is_verified_from_its_public_url_or_not_at_all() {
+    refused(
+        &project().edit("esp-ota.toml", "url = \"https://updates.test/t\"\n", ""),
+        &["a.bin", "--store", "https://store.test/t"],
+        3,
+        "error: `esp-ota.toml` names no URL to verify the release from\n  \
+         help: set `url` under `[release]` in `esp-ota.toml`, or pass `--url`\n",
     );
 }
 

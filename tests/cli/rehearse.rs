@@ -353,7 +353,7 @@ fn metadata_that_expired_is_refused_as_devices_refuse_it() {
         .stdout("")
         .stderr(
             "error: the timestamp metadata of the release repository has expired\n  \
-             help: publish a release: `cargo esp-ota publish` signs everything again\n",
+             help: sign it again with `cargo esp-ota publish --refresh`, or publish a release\n",
         )
         .wrote_nothing();
     let project = Project::made();

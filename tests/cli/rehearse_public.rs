@@ -12,10 +12,10 @@ use crate::releases::{Release, target};
 use crate::serve::Server;
 use crate::shape::Rehearse;
 
-const URL: &str = "https://updates.test";
+pub(crate) const URL: &str = "https://updates.test";
 
 /// The store of `project`, served by the program itself as [`HOST`].
-fn served(project: &Project) -> (Server, String) {
+pub(crate) fn served(project: &Project) -> (Server, String) {
     fs::create_dir_all(project.path("dist")).unwrap();
     let server =
         Server::start(project, &["-q", "--dir", "dist", "--host", HOST, "--bind", "127.0.0.1"]);
@@ -24,13 +24,13 @@ fn served(project: &Project) -> (Server, String) {
 }
 
 /// Pins one more root.
-fn pin(project: &Project, name: &str, root: &str) {
+pub(crate) fn pin(project: &Project, name: &str, root: &str) {
     fs::write(project.path(name), root).unwrap();
     project.run(["ca", "add", name, "--yes"]).exits(0).stderr("");
 }
 
 /// A project whose releases are served, with a root that devices trust.
-fn online(versions: &[&str]) -> (Project, Server, String) {
+pub(crate) fn online(versions: &[&str]) -> (Project, Server, String) {
     let project = Project::made();
     let (server, address) = served(&project);
     pin(&project, "bench.pem", &fs::read_to_string(&server.report.root_ca).unwrap());

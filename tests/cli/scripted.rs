@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
 use crate::authority::Identity;
@@ -41,12 +42,14 @@ impl Scripted {
         identity: Identity,
         answer: impl Fn(&str) -> Vec<u8> + Send + 'static,
     ) -> Self {
+        let key = default_provider().key_provider.load_private_key(identity.key).unwrap();
+        // Without asking whether the two belong together.
+        let shown = CertifiedKey::new(identity.chain, key);
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(identity.chain, identity.key)
-            .unwrap();
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
         let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();

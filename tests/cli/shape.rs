@@ -87,7 +87,7 @@ reports! {
     }
     Explain { codes: Vec<Listed>, page: Option<String>, }
     CaAdd {
-        added: Vec<Root>, files: Vec<String>, pinned: usize, generated: Vec<String>,
+        added: Vec<Root>, already: Vec<Root>, files: Vec<String>, pinned: usize, generated: Vec<String>,
         server: Option<LiveServer>,
     }
     CaList { roots: Vec<ListedRoot>, }
@@ -137,9 +137,19 @@ reports! {
         boot: EmulatedPart, update: Option<EmulatedPart>, serial_log: String,
     }
     Publish {
-        product: String, channel: String, version: String, published: bool,
-        images: Vec<PublishImage>, rehearsed: Vec<Rehearsed>, rehearsed_with_own_agent: bool,
+        dry_run: bool, product: String, channel: String, version: String, published: bool,
+        images: Vec<PublishImage>, rehearsed: Vec<Rehearsed>, not_rehearsed: Vec<NotRehearsed>,
+        rehearsed_with_own_agent: bool,
         store: String, verified_from: Option<String>, live_at_url: Option<bool>,
+    }
+    PublishPreview {
+        dry_run: bool, product: String, channel: String, version: Option<String>, publishes: bool,
+        images: Vec<PublishImage>, metadata: MetadataNumbers, files: Vec<PlannedFile>,
+        updates: Vec<PlannedUpdate>, store: String, verified_from: Option<String>,
+    }
+    PublishRefresh {
+        product: String, roles: Vec<SignedRole>, store: String, verified_from: Option<String>,
+        live_at_url: Option<bool>,
     }
     Serve {
         url: String, address: String, folder: String, root_ca: String, root_sha256: String,
@@ -164,7 +174,8 @@ macro_rules! parts {
 
 parts! {
     PlannedRelease {
-        version: String, chip: String, has_new: bool, has_other: bool, is_newest: bool,
+        version: String, chip: String, channels: Vec<String>, rollout_percent: u8, has_new: bool,
+        has_other: bool, current_in: Vec<String>,
         retired: bool, staged: Option<Reached>,
     }
     Reached {
@@ -301,8 +312,13 @@ parts! {
     }
     Rehearsed {
         chip: String, channel: String, from: Option<String>, version: String, slot: Option<u32>,
-        flash_operations: u64,
+        flash_operations: u64, rehearsed_with_own_agent: bool,
     }
+    MetadataNumbers { targets: Option<u64>, snapshot: Option<u64>, timestamp: Option<u64>, }
+    PlannedFile { path: String, size: u64, action: String, }
+    PlannedUpdate { chip: String, channel: String, from: Option<String>, to: Option<String>, }
+    SignedRole { role: String, version: Option<u64>, expires: Option<String>, }
+    NotRehearsed { chip: String, channel: String, from: Option<String>, reason: String, }
     NextBoot {
         without_rollback: String, with_rollback: String, proven: bool, because: Vec<String>,
         because_with_rollback: Option<Vec<String>>,

@@ -75,3 +75,65 @@ fn no_metadata_comes_back_to_life() {
         .wrote_nothing();
     project.run(["check", "-q"]).exits(6).stderr("");
 }
+
+/// A program with its folder in it in three ways: debug information, a panic in its own source, and
+/// one in source that its build script wrote.
+#[cfg(target_os = "linux")]
+fn program_of(project: Project) -> Vec<u8> {
+    let project = project
+        .file(
+            "Cargo.toml",
+            "[package]\nname = \"host\"\nedition = \"2021\"\n\n[workspace]\n\n\
+             [profile.release]\ndebug = 2\n",
+        )
+        .file(
+            "build.rs",
+            "fn main() { std::fs::write(std::env::var(\"OUT_DIR\").unwrap() + \"/a.rs\", \
+             \"fn a(i: usize) -> u8 { [1][i] }\").unwrap() }\n",
+        )
+        .file(
+            "src/main.rs",
+            "include!(concat!(env!(\"OUT_DIR\"), \"/a.rs\"));\n\
+             fn main() { println!(\"{}\", a([1][std::env::args().count()])) }\n",
+        )
+        .without("rust-toolchain.toml")
+        .without(".cargo/config.toml");
+    // It is no firmware; what counts is what cargo made.
+    project
+        .run(["build", "-q"])
+        .exits(3)
+        .stdout("")
+        .stderr_is(|text| text.contains("error: not a 32-bit ELF file\n"));
+    std::fs::read(project.path("target/release/host")).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_same_source_gives_the_same_program_in_every_folder() {
+    let fixed = || Project::made().env(VARIABLE, "1700000000");
+    let program = program_of(fixed());
+    assert!(program_of(fixed()) == program);
+    // Own flags stay, and are kept out of nobody's way.
+    let flagged = || fixed().env("RUSTFLAGS", "--cfg other");
+    assert!(program_of(flagged()) == program_of(flagged()));
+    assert!(program_of(Project::made()) != program_of(Project::made()), "this test proves nothing");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn where_paths_have_to_stay_it_is_said() {
+    let project = Project::made()
+        .file("Cargo.toml", "[package]\nname = \"host\"\nedition = \"2021\"\n\n[workspace]\n")
+        .file("src/main.rs", "fn main() {}\n")
+        .without("build.rs")
+        .without("rust-toolchain.toml")
+        .without(".cargo/config.toml")
+        .env(VARIABLE, "1700000000")
+        .env("CARGO_BUILD_RUSTFLAGS", "--cfg a");
+    project.run(["build"]).exits(3).stdout("").stderr_is(|text| {
+        text.starts_with(
+            "note: paths of this computer stay in the image, so another makes another one: \
+             `CARGO_BUILD_RUSTFLAGS` is set\n",
+        )
+    });
+}

@@ -146,7 +146,8 @@ kill $server
 rm "$folder/serve.json"
 "$tool" init "$folder/rotated" --product thermostat --root-ca "$ca" --quiet >/dev/null
 cd "$folder/rotated"
-"$tool" publish "$folder/thermostat/target/esp-ota/thermostat-esp32c3-1.3.0.bin" --quiet
+"$tool" publish "$folder/thermostat/target/esp-ota/thermostat-esp32c3-1.2.0.bin" --quiet
+"$tool" publish "$image" --rollout 25 --quiet
 cp trust/root.json "$folder/first-root.json"
 "$tool" keys rotate --role root --role targets --role snapshot --role timestamp
 "$tool" serve --port 0 --format json >"$folder/serve.json" 2>/dev/null &
@@ -158,5 +159,12 @@ until [ -s "$folder/serve.json" ]; do
     sleep 0.1
 done
 python3 "$here/python_tuf.py" "$(field url)" "$folder/first-root.json" thermostat-esp32c3-1.3.0.bin "$ca"
+
+say "curl: the plain copy is the newest release for the whole fleet"
+url=$(field url)
+asks 200
+cmp "$folder/body" "$folder/thermostat/target/esp-ota/thermostat-esp32c3-1.2.0.bin" \
+    || fail "the plain copy is not 1.2.0, while 1.3.0 is for a quarter of the fleet"
+echo "1.2.0, while 1.3.0 is for a quarter of the fleet"
 echo
 echo "all agree"

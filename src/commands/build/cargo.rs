@@ -8,8 +8,9 @@ use std::process::{Child, Command, Stdio};
 use super::dates::{CertificateDates, PROJECT_FEATURE};
 use super::error::BuildError;
 use super::messages::{Artifact, BuildScript, Message};
+use super::remap;
 use super::trouble::{Listener, Trouble};
-use crate::commands::{Context, context};
+use crate::commands::{Context, context, stamp};
 use crate::config::Project;
 use crate::image::parts::{Libraries, Library, Origins};
 
@@ -76,13 +77,26 @@ pub(super) fn cargo_build(
         .iter()
         .any(|file| project.folder.join(file).is_file());
     let program = program(has_toolchain);
+    let folder = project.path(Path::new("."));
+    let remapped = context::os_variable(stamp::VARIABLE)
+        .map(|_| remapped(&program, &folder, has_toolchain, arguments))
+        .transpose()
+        .unwrap_or_else(|why| {
+            context.output.remark(format_args!(
+                "paths of this computer stay in the image, so another makes another one: {why}"
+            ));
+            None
+        })
+        .unwrap_or_default();
     context.output.status(format_args!("running `cargo build --release` for the firmware"));
     let mut command = Command::new(&program);
     command
         .args(["build", "--release", "--message-format", "json-render-diagnostics"])
+        .args(remapped.arguments)
         .args(arguments)
-        .current_dir(project.path(Path::new(".")))
+        .current_dir(&folder)
         .envs(context.output.cargo_environment())
+        .envs(remapped.variable)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     if let Some(agent) = agent {
@@ -99,6 +113,27 @@ pub(super) fn cargo_build(
         return Err(trouble.map_or(BuildError::Cargo, BuildError::Toolchain));
     }
     compiled(messages)
+}
+
+/// What keeps the paths of this computer out of the image.
+fn remapped(
+    cargo: &Path,
+    folder: &Path,
+    has_toolchain: bool,
+    arguments: &[OsString],
+) -> Result<remap::Addition, String> {
+    let command = |program: &OsStr| {
+        let mut command = Command::new(program);
+        command.current_dir(folder);
+        if has_toolchain {
+            command.env_remove("RUSTUP_TOOLCHAIN");
+        }
+        command
+    };
+    let home = remap::cargo_home(context::os_variable("CARGO_HOME").as_deref());
+    let settings = remap::settings(folder, home.as_deref());
+    let places = remap::Places::find(cargo, command, home)?;
+    remap::addition(&places, &settings, arguments, std::env::vars_os())
 }
 
 /// Reads both streams to their ends: neither may fill up while the other is waited for.

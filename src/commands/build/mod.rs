@@ -5,6 +5,7 @@ mod dates;
 mod error;
 mod messages;
 mod published;
+mod remap;
 mod report;
 mod trouble;
 

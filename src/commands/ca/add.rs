@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::confirm::confirm;
-use super::settings::{RootFile, pin};
+use super::settings::{From, pin};
 use super::sources::{project_roots, stale_sources, write_sources};
 use super::{CaError, Context, RootReport};
 use crate::commands::file_list;
@@ -26,7 +26,7 @@ pub(super) struct Add {
     #[arg(long)]
     yes: bool,
     /// Pin only the certificate with this SHA-256 fingerprint; asks no more
-    #[arg(long, value_name = "HEX", conflicts_with = "yes")]
+    #[arg(long, value_name = "HEX", conflicts_with = "yes", value_parser = fingerprint)]
     sha256: Option<String>,
     /// For a URL: pin another root that anchors the same chain as well, where there is one
     #[arg(long, conflicts_with = "sha256")]
@@ -44,6 +44,8 @@ pub(super) struct Add {
 #[serde(rename_all = "kebab-case")]
 struct AddReport {
     added: Vec<RootReport>,
+    /// What was asked for and is pinned.
+    already: Vec<RootReport>,
     files: Vec<PathBuf>,
     pinned: usize,
     generated: Vec<PathBuf>,
@@ -79,21 +81,26 @@ impl Add {
             Some(endpoint) => self.offer_of(endpoint, context)?,
             None => Offer { roots: root::read(&self.source, now)?, found: None },
         };
-        let new = self.chosen(offer.roots)?;
+        let offered = offer.roots.len();
+        let chosen = self.chosen(offer.roots)?;
         let pinned = project_roots(&project, now)?;
-        for root in &new {
-            match &endpoint {
-                Some(endpoint) => refuse_pinned(endpoint, &pinned, root)?,
-                None => root::refuse_duplicate(&self.source, &pinned, root)?,
-            }
-        }
-        if !self.yes && self.sha256.is_none() {
+        let (already, new): (Vec<_>, Vec<_>) = chosen
+            .into_iter()
+            .partition(|root| pinned.iter().any(|it| it.fingerprint() == root.fingerprint()));
+        if !new.is_empty() && !self.yes && self.sha256.is_none() {
             confirm(&new)?;
         }
         let all: Vec<PinnedRoot> = pinned.into_iter().chain(new.iter().cloned()).collect();
         // Whatever cannot be generated is refused while nothing is written yet.
         stale_sources(&project, &all)?;
-        let files = pin(&project, &self.files(&new, endpoint.is_some()))?;
+        let files = if new.is_empty() {
+            Vec::new()
+        } else if endpoint.is_some() {
+            pin(&project, None, &new)?
+        } else {
+            let from = From { file: &self.source, is_whole: new.len() == offered };
+            pin(&project, Some(&from), &new)?
+        };
         let generated = write_sources(&project, &all)?;
         let server = endpoint.zip(offer.found).map(|(endpoint, found)| {
             let spares = found.spares.iter().filter(|spare| !all.contains(spare));
@@ -105,7 +112,8 @@ impl Add {
             }
         });
         let added = new.iter().map(RootReport::new).collect();
-        let report = AddReport { added, files, pinned: all.len(), generated, server };
+        let already = already.iter().map(RootReport::new).collect();
+        let report = AddReport { added, already, files, pinned: all.len(), generated, server };
         context.output.answer(&report, Exit::Success)
     }
 
@@ -142,64 +150,25 @@ impl Add {
     /// Those with the fingerprint, where one is given; at least one.
     fn chosen(&self, mut roots: Vec<PinnedRoot>) -> Result<Vec<PinnedRoot>, CaError> {
         let Some(expected) = &self.sha256 else { return Ok(roots) };
-        let wanted = expected.to_ascii_lowercase().replace(':', "");
         let found: Vec<String> = roots.iter().map(PinnedRoot::fingerprint_hex).collect();
-        roots.retain(|root| root.fingerprint_hex() == wanted);
+        roots.retain(|root| root.fingerprint_hex() == *expected);
         if roots.is_empty() {
             let (from, expected) = (self.source.clone(), expected.clone());
             return Err(CaError::Fingerprint { from, expected, found: found.join(", ") });
         }
         Ok(roots)
     }
-
-    /// Where they are kept: as in the file they came in, or each in a file named after it.
-    fn files(&self, roots: &[PinnedRoot], are_from_url: bool) -> Vec<RootFile<'_>> {
-        if are_from_url {
-            let file = |root: &PinnedRoot| RootFile {
-                name: file_name(root),
-                from: None,
-                roots: vec![root.clone()],
-            };
-            return roots.iter().map(file).collect();
-        }
-        let name = self.source.file_name().map_or_else(|| "root.pem".into(), PathBuf::from);
-        vec![RootFile { name, from: Some(Path::new(&self.source)), roots: roots.to_vec() }]
-    }
 }
 
-fn refuse_pinned(
-    endpoint: &Endpoint,
-    pinned: &[PinnedRoot],
-    root: &PinnedRoot,
-) -> Result<(), CaError> {
-    if pinned.iter().any(|known| known.fingerprint() == root.fingerprint()) {
-        return Err(CaError::Pinned {
-            subject: root.subject().to_owned(),
-            host: endpoint.to_string(),
-            sha256: root.fingerprint_hex(),
-        });
+/// A SHA-256 as browsers, authorities and openssl print it.
+fn fingerprint(text: &str) -> Result<String, &'static str> {
+    const DIGITS: usize = 64;
+    let digits = text.to_ascii_lowercase().replace(':', "");
+    if digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(digits)
+    } else {
+        Err("a SHA-256 has 64 hexadecimal digits, with or without colons between them")
     }
-    Ok(())
-}
-
-/// A file name made of the common name, and of the fingerprint, since names of roots are not
-/// unique: `isrg-root-x1-96bcec06.pem`.
-fn file_name(root: &PinnedRoot) -> PathBuf {
-    const LONGEST: usize = 40;
-    let subject = root.subject();
-    let name = subject.rsplit_once("CN=").map_or(subject, |(_, name)| name);
-    let mut words = String::new();
-    for c in name.chars().take(LONGEST) {
-        match c {
-            c if c.is_ascii_alphanumeric() => words.push(c.to_ascii_lowercase()),
-            _ if words.is_empty() || words.ends_with('-') => {}
-            _ => words.push('-'),
-        }
-    }
-    let digest: String = root.fingerprint_hex().chars().take(8).collect();
-    let words = words.trim_matches('-');
-    let words = if words.is_empty() { "root" } else { words };
-    format!("{words}-{digest}.pem").into()
 }
 
 impl Report for AddReport {
@@ -211,6 +180,10 @@ impl Report for AddReport {
             writeln!(out, "pinned {}", paint.tone(Tone::Strong, &root.subject))?;
             writeln!(out, "  SHA-256 {}", root.sha256)?;
             writeln!(out, "  {}, ends {}", root.key, root.not_after)?;
+        }
+        for root in &self.already {
+            writeln!(out, "pinned already, nothing to do: {}", root.subject)?;
+            writeln!(out, "  SHA-256 {}", root.sha256)?;
         }
         writeln!(out, "{} pinned in all, in {}", self.pinned, file_list(&self.generated))?;
         let Some(server) = &self.server else { return Ok(()) };

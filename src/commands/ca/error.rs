@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::chip::Chip;
 use crate::commands::file_list;
 use crate::error::{Exit, Explained, Location};
 
@@ -16,16 +17,6 @@ pub enum CaError {
     NoTerminal {
         /// What would be pinned, with fingerprints.
         roots: String,
-    },
-    /// The root of a server is pinned.
-    #[error("`{subject}`, which anchors `{host}`, is pinned already (SHA-256 {sha256})")]
-    Pinned {
-        /// Whose root it is.
-        subject: String,
-        /// The server.
-        host: String,
-        /// Its fingerprint.
-        sha256: String,
     },
     /// An option that says how to reach a server, and there is none.
     #[error("`{0}` is for a URL, and this is a file")]
@@ -66,9 +57,18 @@ pub enum CaError {
     /// A version that is not there.
     #[error("`--retired {0}`: no such version is published")]
     NotPublished(String),
-    /// A version that devices are told to take.
-    #[error("`--retired {0}`: it is the newest for a chip, which devices are told to take")]
-    Newest(String),
+    /// A version that devices may run for as long as nothing newer is there for them.
+    #[error(
+        "`--retired {version}`: in `{channel}`, no newer release for {chip} is for every device"
+    )]
+    Current {
+        /// The version.
+        version: String,
+        /// The chip.
+        chip: Chip,
+        /// The channel.
+        channel: String,
+    },
     /// Nothing is pinned under this name.
     #[error("`{0}` is neither the fingerprint nor a file of a pinned root")]
     NotPinned(String),
@@ -91,10 +91,10 @@ impl Explained for CaError {
             | Self::OnlyForUrl(_)
             | Self::NothingToTrust
             | Self::NotPublished(_)
-            | Self::Newest(_)
+            | Self::Current { .. }
             | Self::NotPinned(_)
             | Self::NotBelow { .. } => Exit::Usage,
-            Self::Fingerprint { .. } | Self::Pinned { .. } => Exit::Trust,
+            Self::Fingerprint { .. } => Exit::Trust,
             Self::NoRoots | Self::NoUrl | Self::Kind(_) | Self::NotAList(_) => Exit::Project,
         }
     }
@@ -106,20 +106,19 @@ impl Explained for CaError {
                 "compare the fingerprint with the authority's own page, then pass `--sha256 HEX`"
                     .into(),
             ),
-            Self::Pinned { .. } => Some(
-                "pin a spare: another root of the same chain with `--sha256 HEX`, or one from a file"
-                    .into(),
-            ),
             Self::OnlyForUrl(_) => Some("leave it out, or name a server: `https://…`".into()),
             Self::Fingerprint { .. } => {
                 Some("get the certificate from the authority again, and trust neither".into())
             }
-            Self::Exists(_) => Some("rename your file, or remove that one".into()),
+            Self::Exists(_) => Some("rename or remove that file".into()),
             Self::NoRoots => Some("pin one with `cargo esp-ota ca add URL|FILE`".into()),
             Self::Stale(_) => Some("run `cargo esp-ota ca embed`".into()),
-            Self::NotPublished(_) | Self::Newest(_) => {
-                Some("name one of `releases` in `cargo esp-ota ca plan --format json`, below the newest".into())
-            }
+            Self::NotPublished(_) => Some(
+                "name one of `releases` in `cargo esp-ota ca plan --new FILE --format json`".into(),
+            ),
+            Self::Current { channel, .. } => Some(format!(
+                "publish a newer one in `{channel}`, and let its rollout reach 100 percent"
+            )),
             Self::NothingToTrust => Some("pass the roots with `--roots FILE`".into()),
             Self::NoUrl => {
                 Some("set `url = \"https://…\"` under `[release]`, or pass `--url`".into())
@@ -143,12 +142,11 @@ impl Explained for CaError {
             Self::Unconfirmed
             | Self::NoTerminal { .. }
             | Self::OnlyForUrl(_)
-            | Self::Pinned { .. }
             | Self::Fingerprint { .. }
             | Self::Exists(_)
             | Self::NothingToTrust
             | Self::NotPublished(_)
-            | Self::Newest(_)
+            | Self::Current { .. }
             | Self::NoUrl
             | Self::NotBelow { .. }
             | Self::NotPinned(_)

@@ -54,16 +54,22 @@ pub(super) fn pinned(project: &Project, now: Timestamp) -> Result<Vec<Pinned>, F
 }
 
 impl List {
-    /// Lists them all; a bad one is a breach of trust.
+    /// Lists them all. A bad one is a breach of trust, one that is there twice a mistake in a file.
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let Self {} = self;
         let project = context.project(&Overrides::default())?;
         let now = context.now();
         let mut roots: Vec<Line> = Vec::new();
+        let mut exit = Exit::Success;
         for Pinned { file, standing } in pinned(&project, now)? {
             let sha256 = standing.fingerprint_hex();
             let twice = roots.iter().any(|line| line.sha256 == sha256);
             let refused = standing.verdict.as_ref().err().map(ToString::to_string);
+            exit = match (&refused, twice) {
+                (Some(_), _) => Exit::Trust,
+                (None, true) if exit == Exit::Success => Exit::Project,
+                (None, _) => exit,
+            };
             roots.push(Line {
                 file: project.path(&file),
                 key: standing.key.map(|key| key.to_string()),
@@ -74,8 +80,6 @@ impl List {
                 sha256,
             });
         }
-        let bad = roots.iter().any(|line| line.refused.is_some());
-        let exit = if bad { Exit::Trust } else { Exit::Success };
         context.output.answer(&ListReport { roots }, exit)
     }
 }

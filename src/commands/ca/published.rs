@@ -24,26 +24,36 @@ impl Published {
     /// Whoever mistypes a version that is retired must not be told that all is well.
     pub(super) fn check_retired(&self, retired: &[String]) -> Result<(), CaError> {
         for version in retired {
-            let mut meant = self.releases.iter().filter(|it| it.custom.version == *version);
-            match meant.clone().next() {
-                None => return Err(CaError::NotPublished(version.clone())),
-                Some(_) if meant.any(|release| is_newest(release, &self.releases)) => {
-                    return Err(CaError::Newest(version.clone()));
+            let meant: Vec<&Release> =
+                self.releases.iter().filter(|it| it.custom.version == *version).collect();
+            if meant.is_empty() {
+                return Err(CaError::NotPublished(version.clone()));
+            }
+            for release in meant {
+                if let Some(channel) = current_in(release, &self.releases).into_iter().next() {
+                    let (version, chip) = (version.clone(), release.custom.chip);
+                    return Err(CaError::Current { version, chip, channel });
                 }
-                Some(_) => {}
             }
         }
         Ok(())
     }
 }
 
-/// Whether no release for the same chip is newer.
-pub(super) fn is_newest(release: &Release, listed: &[Release]) -> bool {
+/// The channels in which devices may still run a release, however long one waits: no newer one for
+/// the same chip is there for *every* device. A release in another channel, or one that is rolled out
+/// to a quarter of them, replaces nothing.
+pub(super) fn current_in(release: &Release, listed: &[Release]) -> Vec<String> {
+    let custom = &release.custom;
     let version = |release: &Release| semver::Version::parse(&release.custom.version).ok();
-    let is_newer = |other: &&Release| {
-        other.custom.chip == release.custom.chip && version(other) > version(release)
+    let is_replaced = |channel: &str| {
+        listed.iter().any(|other| {
+            other.custom.chip == custom.chip
+                && other.custom.is_fully_rolled_out(channel)
+                && version(other) > version(release)
+        })
     };
-    !listed.iter().any(|other| is_newer(&other))
+    custom.channels.iter().filter(|channel| !is_replaced(channel)).cloned().collect()
 }
 
 /// A way to the public URL: the roots it may be trusted by, and another address.

@@ -208,7 +208,5 @@ fn ask_product(dialogue: Dialogue, default: Option<Name>) -> Result<Name, InitEr
 
 fn ask_url(dialogue: Dialogue) -> Result<Option<String>, InitError> {
     let question = "URL that devices will read releases from?";
-    ask(dialogue, question, Some(("later", None)), |text| {
-        config::https_url(text).map(Some).map_err(str::to_owned)
-    })
+    ask(dialogue, question, Some(("later", None)), |text| config::https_url(text).map(Some))
 }

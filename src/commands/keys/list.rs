@@ -11,7 +11,7 @@ use crate::commands::{Context, context};
 use crate::config::{Overrides, Project};
 use crate::error::{Exit, Failure};
 use crate::output::{Paint, Report, Tone};
-use crate::release::keys::{KeyFolder, Role, Supplied};
+use crate::release::keys::{KeyFolder, KeyPlace, Role, Supplied};
 use crate::release::repository::State;
 use crate::release::root;
 
@@ -119,7 +119,8 @@ fn held(folder: &KeyFolder, supplied: &Supplied) -> Result<Vec<(String, Option<S
         found.push((role.variable().to_owned(), Some(key.id()?)));
     }
     for file in folder.files()? {
-        let key = KeyFolder::load_from(Role::Root, &file, supplied).ok();
+        let place = KeyPlace::File(file.clone());
+        let key = KeyFolder::load_at(Role::Root, &place, supplied, io::empty()).ok();
         let id = key.and_then(|key| key.id().ok());
         found.push((file.display().to_string(), id));
     }

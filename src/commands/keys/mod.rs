@@ -1,11 +1,9 @@
 //! `keys`: signing keys, and the TUF root that says which of them count.
 
-mod error;
 mod export;
 mod list;
 mod new;
 mod rotate;
-mod scratch;
 
 use super::Context;
 use crate::error::{Exit, Failure};

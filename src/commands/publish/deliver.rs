@@ -1,24 +1,22 @@
 //! The way of a plan to the devices: written where none of them looks, seen from where they look,
 //! rehearsed, and only then promoted.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::PublishError;
-use crate::chip::Chip;
+use super::fleet::updates;
+use super::rehearsal::{NotRehearsed, Rehearsed};
 use crate::commands::Context;
-use crate::commands::rehearse::{goal, stage};
 use crate::config::Project;
 use crate::error::Failure;
-use crate::release::plan::{LIVE_TIMESTAMP, Plan};
+use crate::release::plan::{LIVE_TIMESTAMP, Plan, Upload};
 use crate::release::repository::{State, View};
-use crate::release::rules::Release;
 use crate::release::store::Store;
 use crate::trust::PinnedRoot;
-use crate::virtual_device::rehearsal::{Aim, Outcome, Place, Source, Start, aim, file, rehearse};
+use crate::virtual_device::rehearsal::{Onlooker, Place, Source, build_time, file};
 
 /// Everything around a plan that does not change.
 #[derive(Debug)]
@@ -49,22 +47,46 @@ pub(in crate::commands) struct Outside<'a> {
 pub(in crate::commands) struct Delivered {
     /// Each rehearsed update.
     pub(in crate::commands) rehearsed: Vec<Rehearsed>,
+    /// Each update that could not be tried.
+    pub(in crate::commands) not_rehearsed: Vec<NotRehearsed>,
     /// Whether the URL shows the new timestamp already; `null` where it was not asked.
     pub(in crate::commands) live_at_url: Option<bool>,
 }
 
-/// An update as a device of the field will make it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(in crate::commands) struct Rehearsed {
-    pub(in crate::commands) chip: Chip,
-    pub(in crate::commands) channel: String,
-    /// What it ran before; `null` for a device that has no release yet.
-    pub(in crate::commands) from: Option<String>,
-    pub(in crate::commands) version: String,
-    /// The slot that it went to; `null` where the device had nothing to do.
-    pub(in crate::commands) slot: Option<u32>,
-    pub(in crate::commands) flash_operations: u64,
+impl Delivered {
+    /// Whether every image that took part has the agent that was rehearsed.
+    pub(in crate::commands) fn is_with_own_agent(&self) -> bool {
+        self.rehearsed.iter().all(|it| it.rehearsed_with_own_agent)
+    }
+
+    /// Says which updates were rehearsed with another agent: the report alone is easily passed over.
+    pub(in crate::commands) fn warn_of_agents(&self, context: &Context) {
+        let foreign = self.rehearsed.iter().filter(|it| !it.rehearsed_with_own_agent);
+        for Rehearsed { chip, from, .. } in foreign {
+            let from = from.as_deref().unwrap_or("no release");
+            context.output.warn(format_args!(
+                "{chip}: rehearsed from {from} with this tool's agent, which is not its own"
+            ));
+        }
+    }
+
+    /// Says which were not rehearsed at all.
+    pub(in crate::commands) fn warn_of_gaps(&self, context: &Context) {
+        for NotRehearsed { chip, from, reason, .. } in &self.not_rehearsed {
+            let from = from.as_deref().unwrap_or("no release");
+            context.output.warn(format_args!("{chip}: not rehearsed from {from}: {reason}"));
+        }
+    }
+}
+
+/// What a place shows in the place of a file.
+enum Shown {
+    /// These very bytes.
+    Same,
+    /// Others.
+    Other,
+    /// No file, but this HTTP status.
+    Status(u16),
 }
 
 impl Delivery<'_> {
@@ -76,56 +98,96 @@ impl Delivery<'_> {
         plan: &Plan,
     ) -> Result<Delivered, Failure> {
         self.upload(plan).await?;
-        let mut delivered = Delivered::default();
-        if let Some(timestamp) = &plan.timestamp {
-            // Another client's word on the very files, before a device sees them.
-            let staged = State::load(self.store, self.root, View::Staged, self.now).await?;
-            self.see(View::Staged, timestamp).await?;
-            for (chip, channel) in self.kinds(staged.releases()) {
-                let fleet = self.fleet(before.releases(), chip, &channel);
-                let next = self.fleet(staged.releases(), chip, &channel);
-                if next.goal.is_some() && next.goal != fleet.goal {
-                    delivered.rehearsed.push(self.rehearse(chip, channel, &next).await?);
-                }
-            }
-        }
+        let delivered = match &plan.timestamp {
+            Some(timestamp) => self.prove(before, timestamp).await?,
+            None => Delivered::default(),
+        };
         self.store.promote(plan).await?;
-        if let (Some(timestamp), Some(_)) = (&plan.timestamp, self.outside) {
-            let seen = self.see(View::Live, timestamp).await;
-            if let Err(error) = &seen {
-                self.context.output.warn(format_args!("published, but {error} yet"));
-            }
-            delivered.live_at_url = Some(seen.is_ok());
-        }
-        Ok(delivered)
+        let live_at_url = match (&plan.timestamp, self.outside) {
+            (Some(timestamp), Some(outside)) => Some(self.is_live(outside, timestamp).await),
+            (_, None) | (None, _) => None,
+        };
+        Ok(Delivered { live_at_url, ..delivered })
     }
 
     async fn upload(&self, plan: &Plan) -> Result<(), Failure> {
-        let length = |bytes: &Vec<u8>| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let total = plan.uploads.iter().map(|upload| length(&upload.bytes)).sum();
+        let length = |upload: &Upload| u64::try_from(upload.bytes.len()).unwrap_or(u64::MAX);
+        let total = plan.uploads.iter().map(length).fold(0, u64::saturating_add);
         let bar = self.context.output.progress("uploading", total);
         let mut done: u64 = 0;
         for upload in &plan.uploads {
-            self.store.upload(upload).await?;
-            done = done.saturating_add(length(&upload.bytes));
+            let progress = |sent| bar.at(done.saturating_add(sent));
+            self.store.upload_with(upload, &progress).await?;
+            done = done.saturating_add(length(upload));
             bar.at(done);
         }
         Ok(())
     }
 
-    /// Whether the public URL shows this timestamp.
-    async fn see(&self, view: View, timestamp: &[u8]) -> Result<(), PublishError> {
-        let Some(outside) = self.outside else { return Ok(()) };
-        let not_seen = |status| PublishError::NotSeen {
-            url: outside.url.to_owned(),
-            store: self.project.store.value.clone(),
-            status,
+    /// Looks at what was staged as devices will: another client, the public URL, the device's own
+    /// client with what it remembers, and the whole update on virtual devices.
+    async fn prove(&self, before: &State, timestamp: &[u8]) -> Result<Delivered, Failure> {
+        let staged = State::load(self.store, self.root, View::Staged, self.now).await?;
+        if let Some(outside) = self.outside {
+            let not_seen = |status| PublishError::NotSeen {
+                url: outside.url.to_owned(),
+                store: self.project.store.value.clone(),
+                status,
+            };
+            match self.shown(View::Staged, timestamp).await? {
+                Shown::Same => {}
+                Shown::Other => return Err(not_seen(None).into()),
+                Shown::Status(status) => return Err(not_seen(Some(status)).into()),
+            }
+        }
+        self.read_as_a_device(before).await?;
+        let product = self.project.product.value.as_str();
+        let updates = updates(before.releases(), staged.releases(), product);
+        let (rehearsed, not_rehearsed) = self.rehearse(&self.source(View::Staged), &updates)?;
+        Ok(Delivered { rehearsed, not_rehearsed, live_at_url: None })
+    }
+
+    /// A device that has read what is live has to go on to what is staged.
+    async fn read_as_a_device(&self, before: &State) -> Result<(), PublishError> {
+        let (root, built) = (self.root.to_vec(), build_time(self.now));
+        let mut device = Onlooker::new(root, built).pinning(self.roots.to_vec());
+        let unread = |source| PublishError::Unread(Box::new(source));
+        if before.is_live() {
+            // What it makes of the old metadata, which may be overdue, is not the question.
+            let _ = device.poll(&self.source(View::Live)).await.map_err(unread)?;
+        }
+        device.poll(&self.source(View::Staged)).await.and_then(|sight| sight.read).map_err(unread)
+    }
+
+    /// Whether the URL shows the new timestamp after it was promoted. It may be later than the
+    /// store, but nothing can be taken back now.
+    async fn is_live(&self, outside: Outside<'_>, timestamp: &[u8]) -> bool {
+        let url = outside.url;
+        let shown = self.shown(View::Live, timestamp).await;
+        let warn = |what: &dyn std::fmt::Display| {
+            self.context.output.warn(format_args!(
+                "it is published, but `{url}` {what}: devices take the release once the new \
+                 `metadata/timestamp.json` is there"
+            ));
         };
+        match &shown {
+            Ok(Shown::Same) => {}
+            Ok(Shown::Other) => warn(&"still serves another timestamp"),
+            Ok(Shown::Status(status)) => warn(&format_args!("answers {status}")),
+            Err(error) => warn(&format_args!("cannot be read any more ({error})")),
+        }
+        matches!(shown, Ok(Shown::Same))
+    }
+
+    /// What the public URL, or the store itself, shows in the place of this timestamp.
+    async fn shown(&self, view: View, timestamp: &[u8]) -> Result<Shown, PublishError> {
         let source = self.source(view);
-        match file(&source, self.roots, LIVE_TIMESTAMP, timestamp.len()).await? {
-            Ok(found) if found == timestamp => Ok(()),
-            Ok(_) => Err(not_seen(None)),
-            Err(status) => Err(not_seen(Some(status))),
+        let found = file(&source, self.roots, LIVE_TIMESTAMP, timestamp.len()).await;
+        let place = self.outside.map_or(self.project.store.value.as_str(), |it| it.url);
+        match found.map_err(|source| PublishError::outside(place, source))? {
+            Ok(bytes) if bytes == timestamp => Ok(Shown::Same),
+            Ok(_) => Ok(Shown::Other),
+            Err(status) => Ok(Shown::Status(status)),
         }
     }
 
@@ -135,54 +197,5 @@ impl Delivery<'_> {
             None => Place::Store(self.store),
         };
         Source { place, view, now: self.now }
-    }
-
-    /// The kinds of devices that releases are listed for.
-    fn kinds(&self, releases: &[Release]) -> BTreeSet<(Chip, String)> {
-        let product = self.project.product.value.as_str();
-        releases
-            .iter()
-            .filter(|release| release.custom.product == product)
-            .flat_map(|release| {
-                let channels = release.custom.channels.iter();
-                channels.map(|channel| (release.custom.chip, channel.clone()))
-            })
-            .collect()
-    }
-
-    fn fleet(&self, releases: &[Release], chip: Chip, channel: &str) -> Aim {
-        aim(releases, self.project.product.value.as_str(), chip, channel)
-    }
-
-    async fn rehearse(
-        &self,
-        chip: Chip,
-        channel: String,
-        fleet: &Aim,
-    ) -> Result<Rehearsed, Failure> {
-        self.context.output.status(format_args!("rehearsing {chip} with the device's own agent"));
-        let mut stage = stage(self.project, self.root, self.now)?;
-        stage.chip = chip;
-        stage.firmware.channel.clone_from(&channel);
-        stage.device_id.clone_from(&fleet.device_id);
-        let (mut total, mut wanted) = (0, None);
-        if let Some(release) = &fleet.goal {
-            // Nothing is known of the fleet: the lowest revision the image is made for has to take
-            // it.
-            stage.chip_revision = release.custom.min_chip_revision;
-            total = release.length;
-            wanted = Some(goal(release, self.roots));
-        }
-        let start = Start::first_install(chip, self.roots.to_vec());
-        let source = self.source(View::Staged);
-        let bar = self.context.output.progress("rehearsing", total);
-        let progress = |received| bar.at(u64::from(received));
-        let seen = rehearse(&stage, &source, &start, wanted.as_ref(), progress).await;
-        let flash_operations = seen.effort.operations;
-        let (version, slot) = match seen.outcome.map_err(PublishError::from)? {
-            Outcome::Updated { version, slot } => (version, Some(slot)),
-            Outcome::UpToDate => (start.version, None),
-        };
-        Ok(Rehearsed { chip, channel, from: None, version, slot, flash_operations })
     }
 }

@@ -54,11 +54,14 @@ pub enum PublishError {
         "the project's own agent in `src/ota` cannot be rehearsed: it differs from this tool's"
     )]
     AgentDrift,
+    /// There is nothing to sign again.
+    #[error("nothing is published in `{0}`, so there is nothing to sign again")]
+    NothingToRefresh(String),
     /// The public URL cannot be asked.
     #[error("`esp-ota.toml` names no URL to verify the release from")]
     NoUrl,
     /// The public URL does not show what was written to the store.
-    #[error("`{url}` {} the staged timestamp that was just written to `{store}`", verb(*.status))]
+    #[error("`{url}` {} the staged timestamp that was written to `{store}`", verb(*.status))]
     NotSeen {
         /// What devices read.
         url: String,
@@ -67,9 +70,36 @@ pub enum PublishError {
         /// The answer, where it is no file.
         status: Option<u16>,
     },
+    /// The public URL cannot be read as devices read it.
+    #[error("`{url}` cannot be read as devices read it")]
+    Outside {
+        /// What devices read.
+        url: String,
+        /// Why.
+        source: Box<RehearsalError>,
+    },
+    /// The device's own client does not believe the new metadata.
+    #[error("devices would not read the new metadata")]
+    Unread(#[source] Box<RehearsalError>),
     /// The device's own agent would not end up with it.
-    #[error(transparent)]
-    Rehearsal(#[from] RehearsalError),
+    #[error(
+        "{chip} devices {} would not end up with the release",
+        from.as_ref().map_or("without a release".to_owned(), |from| format!("that run `{from}`"))
+    )]
+    Rehearsal {
+        /// The device's chip.
+        chip: Chip,
+        /// What it runs.
+        from: Option<String>,
+        /// Why.
+        source: Box<RehearsalError>,
+    },
+}
+
+impl PublishError {
+    pub(super) fn outside(url: &str, source: RehearsalError) -> Self {
+        Self::Outside { url: url.to_owned(), source: Box::new(source) }
+    }
 }
 
 fn verb(status: Option<u16>) -> String {
@@ -86,9 +116,12 @@ impl Explained for PublishError {
             | Self::Versions { .. }
             | Self::SameChip { .. }
             | Self::AgentDrift
+            | Self::NothingToRefresh(_)
             | Self::NotSeen { .. } => Exit::Rejected,
             Self::NoUrl => Exit::Project,
-            Self::Rehearsal(error) => error.exit(),
+            Self::Outside { source, .. }
+            | Self::Unread(source)
+            | Self::Rehearsal { source, .. } => source.exit(),
         }
     }
 
@@ -102,6 +135,7 @@ impl Explained for PublishError {
                 "test it on devices, then pass `--accept-agent-drift`; the release will say so"
                     .into(),
             ),
+            Self::NothingToRefresh(_) => Some("publish a release: `cargo esp-ota publish`".into()),
             Self::NoUrl => {
                 Some("set `url` under `[release]` in `esp-ota.toml`, or pass `--url`".into())
             }
@@ -110,8 +144,11 @@ impl Explained for PublishError {
                  `metadata/staged/` out of caches; nothing was promoted"
                     .into(),
             ),
-            Self::Rehearsal(_) => {
-                Some("nothing was promoted: devices still see what they saw before".into())
+            Self::Outside { source, .. }
+            | Self::Unread(source)
+            | Self::Rehearsal { source, .. } => {
+                let help = source.help().map_or(String::new(), |help| format!("{help}; "));
+                Some(format!("{help}nothing was promoted: devices see what they saw before"))
             }
         }
     }
@@ -125,9 +162,12 @@ impl Explained for PublishError {
             | Self::Versions { .. }
             | Self::SameChip { .. }
             | Self::AgentDrift
+            | Self::NothingToRefresh(_)
             | Self::NoUrl
             | Self::NotSeen { .. } => None,
-            Self::Rehearsal(error) => error.location(),
+            Self::Outside { source, .. }
+            | Self::Unread(source)
+            | Self::Rehearsal { source, .. } => source.location(),
         }
     }
 }

@@ -2,7 +2,11 @@
 
 mod deliver;
 mod error;
+mod fleet;
 mod offer;
+mod preview;
+mod refresh;
+mod rehearsal;
 mod report;
 
 use std::net::SocketAddr;
@@ -15,12 +19,16 @@ use crate::agent;
 use crate::config::{Origin, Overrides, Project};
 use crate::error::{Exit, Failure};
 use crate::release::custom::WHOLE_FLEET;
-use crate::release::keys::{KeyFolder, Supplied};
-use crate::release::repository::{Expiry, RepositoryError, State, Terms, View};
+use crate::release::keys::{KeyFolder, PublishKeys, Supplied};
+use crate::release::plan::Plan;
+use crate::release::repository::{Expiry, NewRelease, RepositoryError, State, Terms, View};
 use crate::release::rules;
 use crate::release::store::Store;
-use deliver::{Delivery, Outside};
+use crate::trust::PinnedRoot;
+use deliver::Outside;
+pub(super) use deliver::{Delivered, Delivery};
 pub use error::PublishError;
+use preview::Preview;
 use report::ImageReport;
 pub(super) use report::PublishReport;
 
@@ -39,20 +47,38 @@ pub struct Publish {
     /// Publish although `src/ota` of the project is not the agent that rehearses
     #[arg(long)]
     accept_agent_drift: bool,
-    /// Verify from the public URL also where the store is a folder; implied by `--connect`
+    /// Sign what is published again, so that it is good for longer; needs the snapshot and timestamp
+    /// keys alone
+    #[arg(long, conflicts_with_all = ["images", "version", "rollout", "accept_agent_drift"])]
+    refresh: bool,
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    project: Overrides,
+}
+
+/// Where a release is verified from.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(in crate::commands) struct Reading {
+    /// Verify from the public URL also where the store is a folder; implied by `--url` and
+    /// `--connect`
     #[arg(long)]
     public: bool,
     /// Connect here, whatever the host in the URL resolves to
     #[arg(long, value_name = "ADDRESS:PORT")]
     connect: Option<SocketAddr>,
-    #[command(flatten)]
-    project: Overrides,
 }
 
 impl Publish {
-    /// Publishes one release.
+    /// Publishes one release, or signs the published ones again.
     pub fn run(self, context: &Context) -> Result<Exit, Failure> {
         let project = context.project(&self.project)?;
+        if self.refresh {
+            return refresh::run(context, &project, self.reading, self.dry_run);
+        }
         let images = if self.images.is_empty() {
             vec![build::build(context, &project, None, None, &[])?.file]
         } else {
@@ -63,25 +89,62 @@ impl Publish {
         if drifted && !self.accept_agent_drift {
             return Err(PublishError::AgentDrift.into());
         }
-        let is_url_given = matches!(project.url.origin, Origin::Flag(_));
         let release = Release {
             files: images.iter().map(PathBuf::as_path).collect(),
             version: self.version.as_deref(),
             agent,
             percent: self.rollout,
-            is_public: self.public || self.connect.is_some() || is_url_given,
-            connect_to: self.connect,
+            reading: self.reading,
         };
-        let mut report = publish(context, &project, &release)?;
-        if drifted {
-            report.rehearsed_with_own_agent = false;
-            context.output.warn("not rehearsed with its own agent: `src/ota` was changed");
-        }
-        context.output.answer(&report, Exit::Success)
+        let offer = Offer::read(context, &project, &release)?;
+        let outside = outside(&project, release.reading)?;
+        context::runtime()?.block_on(async {
+            let store = context.store(&project)?;
+            let state = load(context, &store, &offer.root, offer.now).await?;
+            let plan = offer.plan(context, &project, &state).await?;
+            let (channel, version) = (project.channel.value.to_string(), offer.version()?);
+            let images = offer.images(&plan);
+            if self.dry_run {
+                let mut preview = Preview::of(&project, &store, &state, &plan, outside).await?;
+                preview.version = Some(version);
+                preview.images = images;
+                return context.output.answer(&preview, Exit::Success);
+            }
+            let delivery = Delivery {
+                context,
+                project: &project,
+                store: &store,
+                root: &offer.root,
+                roots: &offer.roots,
+                outside,
+                now: offer.now,
+            };
+            let delivered = delivery.deliver(&state, &plan).await?;
+            if drifted {
+                let words = "not rehearsed with its own agent: `src/ota` was changed";
+                context.output.warn(words);
+            } else {
+                delivered.warn_of_agents(context);
+            }
+            delivered.warn_of_gaps(context);
+            let report = PublishReport {
+                dry_run: false,
+                product: project.product.value.to_string(),
+                channel,
+                version,
+                published: !plan.is_published(),
+                images,
+                rehearsed_with_own_agent: !drifted && delivered.is_with_own_agent(),
+                delivered,
+                store: project.store.value.clone(),
+                verified_from: outside.map(|outside| outside.url.to_owned()),
+            };
+            context.output.answer(&report, Exit::Success)
+        })
     }
 }
 
-/// What is to be published.
+/// What is to be published, as it was said.
 #[derive(Debug)]
 struct Release<'a> {
     /// The app images.
@@ -92,81 +155,92 @@ struct Release<'a> {
     agent: Option<String>,
     /// The share of devices that may take it.
     percent: u8,
-    /// Whether it has to be verified from the public URL.
-    is_public: bool,
-    connect_to: Option<SocketAddr>,
+    reading: Reading,
 }
 
-/// Publishes a release to the project's store.
-fn publish(
-    context: &Context,
-    project: &Project,
-    offered: &Release<'_>,
-) -> Result<PublishReport, Failure> {
-    let now = context.now();
-    let root = build::tuf_root(project)?;
-    let roots = ca::check_embedded(project, now)?;
-    let terms = offer::Terms {
-        version: offered.version,
-        agent: offered.agent.clone(),
-        roots: &roots,
-        percent: offered.percent,
-    };
-    let releases = offer::read(project, &offered.files, &terms)?;
-    let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
-    let keys = folder.load_for_publish(&Supplied::from_environment(context::variable))?;
-    let store = context.store(project)?;
-    let outside = outside(project, offered.is_public, offered.connect_to)?;
+/// What is to be published, read and found fit.
+#[derive(Debug)]
+struct Offer {
+    now: Timestamp,
+    /// The TUF root that firmware embeds.
+    root: Vec<u8>,
+    /// The TLS roots that it pins.
+    roots: Vec<PinnedRoot>,
+    releases: Vec<NewRelease>,
+    keys: PublishKeys,
+}
 
-    context::runtime()?.block_on(async {
-        let state = load(context, &store, &root, now).await?;
-        let channel = project.channel.value.as_str();
-        let terms = Terms { now, expiry: Expiry::default(), plain_channel: channel };
-        let plan = state.publish(&keys, releases.clone(), terms).await?;
-        let (store, root, roots) = (&store, &root, &roots);
-        let delivery = Delivery { context, project, store, root, roots, outside, now };
-        let delivered = delivery.deliver(&state, &plan).await?;
-        let mut version = String::new();
-        let mut images = Vec::new();
-        for release in &releases {
-            let (chip, sha256) = (release.custom.chip, release.sha256());
-            version =
-                rules::version(&release.custom.version).map_err(RepositoryError::from)?.to_string();
+impl Offer {
+    fn read(context: &Context, project: &Project, offered: &Release<'_>) -> Result<Self, Failure> {
+        let now = context.now();
+        let root = build::tuf_root(project)?;
+        let roots = ca::check_embedded(project, now)?;
+        let terms = offer::Terms {
+            version: offered.version,
+            agent: offered.agent.clone(),
+            roots: &roots,
+            percent: offered.percent,
+        };
+        let releases = offer::read(project, &offered.files, &terms)?;
+        let (folder, supplied) = keys(context, project)?;
+        Ok(Self { now, root, roots, releases, keys: folder.load_for_publish(&supplied)? })
+    }
+
+    async fn plan(
+        &self,
+        context: &Context,
+        project: &Project,
+        state: &State,
+    ) -> Result<Plan, Failure> {
+        let terms = Terms {
+            now: context.stamp()?,
+            expiry: Expiry::default(),
+            plain_channel: project.channel.value.as_str(),
+        };
+        Ok(state.publish(&self.keys, self.releases.clone(), terms).await?)
+    }
+
+    /// The version of all images, as the metadata has it.
+    fn version(&self) -> Result<String, RepositoryError> {
+        let stated = self.releases.first().map_or("", |release| release.custom.version.as_str());
+        Ok(rules::version(stated)?.to_string())
+    }
+
+    fn images(&self, plan: &Plan) -> Vec<ImageReport> {
+        let report = |release: &NewRelease| {
+            let chip = release.custom.chip;
             let path = format!("{chip}/firmware.bin");
-            images.push(ImageReport {
+            ImageReport {
                 chip,
                 size: release.image.len(),
+                sha256: release.sha256(),
                 published: plan.added.iter().any(|it| it.custom.chip == chip),
-                sha256,
                 plain: plan.plain.iter().any(|upload| upload.path == path).then_some(path),
-            });
-        }
-        Ok(PublishReport {
-            product: project.product.value.to_string(),
-            channel: channel.to_owned(),
-            version,
-            published: !plan.is_published(),
-            images,
-            delivered,
-            rehearsed_with_own_agent: true,
-            store: project.store.value.clone(),
-            verified_from: outside.map(|outside| outside.url.to_owned()),
-        })
-    })
+            }
+        };
+        self.releases.iter().map(report).collect()
+    }
+}
+
+/// The signing keys of the project: where they are, and what came by the environment.
+fn keys(context: &Context, project: &Project) -> Result<(KeyFolder, Supplied), Failure> {
+    let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
+    Ok((folder, Supplied::from_environment(context::variable)))
 }
 
 /// Where a release is verified from. What is in a folder is on no host yet, unless somebody says
 /// so; every other store has a public URL, and there is no way round it.
 pub(super) fn outside(
     project: &Project,
-    is_asked: bool,
-    connect_to: Option<SocketAddr>,
+    reading: Reading,
 ) -> Result<Option<Outside<'_>>, PublishError> {
+    let Reading { public, connect } = reading;
+    let is_asked = public || connect.is_some() || matches!(project.url.origin, Origin::Flag(_));
     if !is_asked && project.store.value.starts_with("dir:") {
         return Ok(None);
     }
     let url = project.url.value.as_deref().ok_or(PublishError::NoUrl)?;
-    Ok(Some(Outside { url, connect_to }))
+    Ok(Some(Outside { url, connect_to: connect }))
 }
 
 /// Reads the live repository. Where its time is over, devices refuse it, but its publisher must not

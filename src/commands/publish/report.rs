@@ -5,12 +5,15 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::deliver::Delivered;
+use super::rehearsal::{NotRehearsed, Rehearsed};
 use crate::chip::Chip;
 use crate::output::{Paint, Report, Tone};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::commands) struct PublishReport {
+    /// `false`: this is what was done.
+    pub(super) dry_run: bool,
     pub(super) product: String,
     pub(super) channel: String,
     pub(super) version: String,
@@ -58,17 +61,7 @@ impl Report for PublishReport {
                 writeln!(out, "  {chip}: plain copy at `{plain}`")?;
             }
         }
-        for rehearsed in &self.delivered.rehearsed {
-            let from = rehearsed.from.as_deref().unwrap_or("no release");
-            if let Some(slot) = rehearsed.slot {
-                writeln!(
-                    out,
-                    "  {}: rehearsed from {from}: the agent installed {} into ota_{slot} with {} \
-                     flash operations in all, and both bootloader models start it",
-                    rehearsed.chip, rehearsed.version, rehearsed.flash_operations
-                )?;
-            }
-        }
+        self.delivered.human(out)?;
         match &self.verified_from {
             Some(url) => writeln!(out, "  verified from {url} with the pinned roots alone"),
             None => writeln!(
@@ -77,5 +70,38 @@ impl Report for PublishReport {
                  `cargo esp-ota rehearse --public`"
             ),
         }
+    }
+}
+
+impl Delivered {
+    /// A line for each update.
+    pub(in crate::commands) fn human(&self, out: &mut dyn Write) -> io::Result<()> {
+        for rehearsed in &self.rehearsed {
+            let Rehearsed { chip, version, flash_operations, .. } = rehearsed;
+            let from = rehearsed.from.as_deref().unwrap_or("no release");
+            let agent = if rehearsed.rehearsed_with_own_agent {
+                "the agent"
+            } else {
+                "this tool's agent, which is not its own,"
+            };
+            match rehearsed.slot {
+                Some(slot) => writeln!(
+                    out,
+                    "  {chip}: rehearsed from {from}: {agent} installed {version} into ota_{slot} \
+                     with {flash_operations} flash operations in all, and both bootloader models \
+                     start it"
+                )?,
+                None => writeln!(
+                    out,
+                    "  {chip}: rehearsed from {from}: {agent} has nothing to do and keeps {version}"
+                )?,
+            }
+        }
+        for open in &self.not_rehearsed {
+            let NotRehearsed { chip, from, reason, .. } = open;
+            let from = from.as_deref().unwrap_or("no release");
+            writeln!(out, "  {chip}: not rehearsed from {from}: {reason}")?;
+        }
+        Ok(())
     }
 }

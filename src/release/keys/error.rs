@@ -29,6 +29,11 @@ pub enum KeyError {
         place: String,
         source: KeyTextError,
     },
+    #[error(
+        "the {role} key in `{place}` is encrypted, and the new one would not be: there is no \
+         passphrase"
+    )]
+    Weaker { role: Role, place: String },
     #[error("cannot write `{path}`")]
     Write { path: PathBuf, source: io::Error },
     #[error("the operating system gives no random numbers")]
@@ -60,6 +65,7 @@ impl Explained for KeyError {
             | Self::Missing { .. }
             | Self::OpenToOthers { .. }
             | Self::Read { .. }
+            | Self::Weaker { .. }
             | Self::Unusable { .. } => Exit::Project,
             Self::Exists(_) | Self::InGit { .. } => Exit::Rejected,
             Self::Write { .. } | Self::Random(_) | Self::Encode(_) | Self::Id(_) => Exit::Output,
@@ -97,6 +103,11 @@ impl Explained for KeyError {
                  file is sound"
                     .into()
             }),
+            Self::Weaker { .. } => Some(
+                "set `ESP_OTA_KEY_PASSPHRASE`: the new key is encrypted with it, whatever the old \
+                 one opens with"
+                    .into(),
+            ),
             Self::Read { .. } | Self::Write { .. } => {
                 Some("check the folder of the keys, and that it is yours".into())
             }
@@ -116,6 +127,7 @@ impl Explained for KeyError {
             }
             Self::Product(_)
             | Self::Unusable { .. }
+            | Self::Weaker { .. }
             | Self::Random(_)
             | Self::Encode(_)
             | Self::Id(_) => None,

@@ -1,61 +1,43 @@
 //! The folder of a product's signing keys: `<configuration>/keys/<product>/<role>.pem`.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{KeyError, NewKeys, PublishKeys, Role, SigningKey, git, pem};
+use super::supplied::KeyPlace;
+use super::{KeyError, NewKeys, PublishKeys, Role, SigningKey, Supplied, git, pem};
 use crate::disk::{self, Readers};
 use crate::release::custom::is_plain_name;
 
 /// An Ed25519 key in PEM has 119 bytes, an encrypted one some 400; the rest is room for comments.
-const LARGEST_KEY_FILE: u64 = 16 * 1024;
+pub(super) const LARGEST_KEY_FILE: u64 = 16 * 1024;
 /// Digits of its id by which a key that was in use before is filed.
 const RETIRED_DIGITS: usize = 16;
-
-/// Keys and passphrase that came by the environment, as CI hands them over.
-#[derive(Clone, Default)]
-pub struct Supplied {
-    root: Option<String>,
-    targets: Option<String>,
-    snapshot: Option<String>,
-    timestamp: Option<String>,
-    passphrase: Option<String>,
-}
-
-impl Supplied {
-    /// Collects what the environment holds; `variable` looks up one variable. An empty value
-    /// counts as unset, which is what CI systems give for a secret that does not exist.
-    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let value = |name: &str| variable(name).filter(|value| !value.is_empty());
-        Self {
-            root: value(Role::Root.variable()),
-            targets: value(Role::Targets.variable()),
-            snapshot: value(Role::Snapshot.variable()),
-            timestamp: value(Role::Timestamp.variable()),
-            passphrase: value("ESP_OTA_KEY_PASSPHRASE"),
-        }
-    }
-
-    /// Whether the key of a role came by the environment.
-    pub fn has(&self, role: Role) -> bool {
-        self.key(role).is_some()
-    }
-
-    fn key(&self, role: Role) -> Option<&str> {
-        match role {
-            Role::Root => self.root.as_deref(),
-            Role::Targets => self.targets.as_deref(),
-            Role::Snapshot => self.snapshot.as_deref(),
-            Role::Timestamp => self.timestamp.as_deref(),
-        }
-    }
-}
 
 /// The signing keys of one product.
 #[derive(Clone, Debug)]
 pub struct KeyFolder {
     path: PathBuf,
+}
+
+/// What there is of a role's key.
+#[derive(Debug)]
+pub enum Held {
+    /// The key.
+    Here(SigningKey),
+    /// Nothing.
+    Absent,
+    /// Something that gives no key: its passphrase is lost, or it is damaged.
+    Unreadable(KeyError),
+}
+
+/// Where keys are after a new one was put into use.
+#[derive(Debug)]
+pub struct Adopted {
+    /// The new key.
+    pub file: PathBuf,
+    /// What was in its place before.
+    pub retired: Option<PathBuf>,
 }
 
 impl KeyFolder {
@@ -67,6 +49,11 @@ impl KeyFolder {
         } else {
             Err(KeyError::Product(product.to_owned()))
         }
+    }
+
+    /// A folder that the user names. Nothing is read or made.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
     }
 
     /// The folder.
@@ -90,7 +77,7 @@ impl KeyFolder {
             if path.symlink_metadata().is_ok() {
                 return Err(KeyError::Exists(path));
             }
-            let text = pem::encode(keys.of(role), supplied.passphrase.as_deref());
+            let text = pem::encode(keys.of(role), supplied.passphrase());
             files.push((path, text.map_err(KeyError::Encode)?));
         }
 
@@ -138,12 +125,31 @@ impl KeyFolder {
         self.optional(role, &self.next_file(role), supplied)
     }
 
-    /// The key of a role, if it is at hand.
-    pub fn held(&self, role: Role, supplied: &Supplied) -> Result<Option<SigningKey>, KeyError> {
-        match supplied.key(role) {
-            Some(_) => self.load(role, supplied).map(Some),
-            None => self.optional(role, &self.file(role), supplied),
+    /// The key of a role, if it is at hand. One that others could read, or git, is no key to go on
+    /// with and an error.
+    pub fn held(&self, role: Role, supplied: &Supplied) -> Result<Held, KeyError> {
+        match self.load(role, supplied) {
+            Ok(key) => Ok(Held::Here(key)),
+            Err(KeyError::Missing { .. }) => Ok(Held::Absent),
+            Err(error @ (KeyError::Unusable { .. } | KeyError::Read { .. })) => {
+                Ok(Held::Unreadable(error))
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Refuses to follow an encrypted key of a role by a plain one.
+    pub fn refuse_weaker(&self, role: Role, supplied: &Supplied) -> Result<(), KeyError> {
+        if supplied.passphrase().is_some() {
+            return Ok(());
+        }
+        let file = self.file(role);
+        let (text, place) = match supplied.key(role) {
+            Some((text, place)) => (text.to_owned(), place.to_owned()),
+            // What cannot be read as text is not encrypted, and another function's affair.
+            None => (read(role, &file).unwrap_or_default(), file.display().to_string()),
+        };
+        if pem::is_encrypted(&text) { Err(KeyError::Weaker { role, place }) } else { Ok(()) }
     }
 
     fn optional(
@@ -159,37 +165,73 @@ impl KeyFolder {
     }
 
     /// Keeps a new key until it is in use: without it a root that names it would be worthless.
+    /// It is no weaker than the one before.
     pub fn keep_next(
         &self,
         role: Role,
         key: &SigningKey,
         supplied: &Supplied,
     ) -> Result<(), KeyError> {
+        self.refuse_weaker(role, supplied)?;
         let path = self.next_file(role);
         refuse_git(&path)?;
-        let text = pem::encode(key, supplied.passphrase.as_deref()).map_err(KeyError::Encode)?;
+        let text = pem::encode(key, supplied.passphrase()).map_err(KeyError::Encode)?;
         create_private_folder(&self.path)
             .map_err(|source| KeyError::Write { path: self.path.clone(), source })?;
         disk::create_new(&path, text.as_ref(), Readers::Owner)
             .map_err(|source| KeyError::Write { path, source })
     }
 
-    /// Puts a new key into use; the one before is kept under its id, if its file is here. Gives
-    /// the file it is kept in.
-    pub fn adopt_next(&self, role: Role, supplied: &Supplied) -> Result<Option<PathBuf>, KeyError> {
-        let file = self.file(role);
+    /// Puts a new key into use. What was in its place is kept beside it, also if it cannot be read;
+    /// where that is one of the keys that stay, it keeps its place, and the new one lies beside it.
+    pub fn adopt_next(
+        &self,
+        role: Role,
+        supplied: &Supplied,
+        staying: &[String],
+    ) -> Result<Adopted, KeyError> {
+        let (file, next) = (self.file(role), self.next_file(role));
         let moved = |from: &Path, to: &Path| {
             disk::rename(from, to).map_err(|source| KeyError::Write { path: to.to_owned(), source })
         };
-        let retired = match self.optional(role, &file, supplied)? {
-            Some(key) => Some(self.retired_file(role, &key.id()?)),
+        let before = match load_file(role, &file, supplied) {
+            Ok(key) => Some(Some(key.id()?)),
+            Err(KeyError::Missing { .. }) => None,
+            Err(_) => Some(None),
+        };
+        let retired = match before {
+            Some(Some(id)) if staying.contains(&id) => {
+                let id = load_file(role, &next, supplied)?.id()?;
+                let beside = self.retired_file(role, &id);
+                moved(&next, &beside)?;
+                return Ok(Adopted { file: beside, retired: None });
+            }
+            Some(Some(id)) => Some(self.retired_file(role, &id)),
+            Some(None) => Some(self.unread_file(role)),
             None => None,
         };
         if let Some(retired) = &retired {
             moved(&file, retired)?;
         }
-        moved(&self.next_file(role), &file)?;
-        Ok(retired)
+        moved(&next, &file)?;
+        Ok(Adopted { file, retired })
+    }
+
+    /// A free name for a file that may be a key and cannot be read.
+    fn unread_file(&self, role: Role) -> PathBuf {
+        let name = |number: u32| self.path.join(format!("{role}.unreadable-{number}.pem"));
+        let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
+        (1..u32::MAX).map(name).find(is_free).unwrap_or_else(|| name(u32::MAX))
+    }
+
+    /// Loads a key that the command line names, as strictly as the role's own.
+    pub fn load_at(
+        role: Role,
+        place: &KeyPlace,
+        supplied: &Supplied,
+        input: impl Read,
+    ) -> Result<SigningKey, KeyError> {
+        decode(&place.text(role, input)?, place.to_string(), supplied)
     }
 
     /// Loads a key from any file, as strictly as the role's own.
@@ -218,7 +260,7 @@ impl KeyFolder {
     /// Loads one key: the supplied one if there is one, else the file.
     pub fn load(&self, role: Role, supplied: &Supplied) -> Result<SigningKey, KeyError> {
         match supplied.key(role) {
-            Some(text) => decode(text, role.variable().to_owned(), supplied),
+            Some((text, place)) => decode(text, place.to_owned(), supplied),
             None => load_file(role, &self.file(role), supplied),
         }
     }
@@ -229,11 +271,11 @@ fn load_file(role: Role, path: &Path, supplied: &Supplied) -> Result<SigningKey,
 }
 
 fn decode(text: &str, place: String, supplied: &Supplied) -> Result<SigningKey, KeyError> {
-    pem::decode(text, supplied.passphrase.as_deref())
+    pem::decode(text, supplied.passphrase())
         .map_err(|source| KeyError::Unusable { place, source: source.into() })
 }
 
-fn read(role: Role, path: &Path) -> Result<String, KeyError> {
+pub(super) fn read(role: Role, path: &Path) -> Result<String, KeyError> {
     let failed = |source| KeyError::Read { path: path.to_owned(), source };
     let file = match File::open(path) {
         Ok(file) => file,

@@ -38,10 +38,15 @@ pub(super) fn encode(
     Ok(text.as_bytes().to_vec())
 }
 
+/// Whether a PEM text asks for a passphrase.
+pub(super) fn is_encrypted(text: &str) -> bool {
+    text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+}
+
 /// Decodes a key; `passphrase` is asked only of an encrypted one.
 pub(super) fn decode(text: &str, passphrase: Option<&str>) -> Result<SigningKey, PemError> {
     let text = text.trim();
-    let key = if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+    let key = if is_encrypted(text) {
         let passphrase = passphrase.ok_or(PemError::NoPassphrase)?;
         ed25519_dalek::SigningKey::from_pkcs8_encrypted_pem(text, passphrase)
             .map_err(PemError::Passphrase)?

@@ -17,7 +17,7 @@ pub enum RepositoryError {
     RootFormat(#[source] serde_json::Error),
     #[error("the TUF root is not signed by its own keys")]
     RootSignature(#[source] Box<tough::schema::Error>),
-    #[error("root {version} in the store does not follow the one before it")]
+    #[error("root {version} does not follow the one before it")]
     RootChain { version: u64, source: Box<dyn Error + Send + Sync> },
     #[error("the TUF root expired on {0}")]
     RootExpired(jiff::Timestamp),
@@ -105,11 +105,11 @@ impl Explained for RepositoryError {
                 Some("sign a newer one with `cargo esp-ota keys rotate --renew`".into())
             }
             Self::RootChain { version, .. } => Some(format!(
-                "find out who wrote `metadata/{version}.root.json` into the store; devices refuse it"
+                "find out who wrote `metadata/{version}.root.json`; devices refuse it"
             )),
-            Self::Expired { .. } => {
-                Some("publish a release: `cargo esp-ota publish` signs everything again".into())
-            }
+            Self::Expired { .. } => Some(
+                "sign it again with `cargo esp-ota publish --refresh`, or publish a release".into(),
+            ),
             Self::Untrusted(_) => Some(
                 "compare `[release] store` in `esp-ota.toml` and `trust/root.json`: the store \
                  holds another repository, or somebody changed it"

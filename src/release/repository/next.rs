@@ -97,6 +97,7 @@ impl State {
             targets: Some(&keys.targets),
             snapshot: &keys.snapshot,
             timestamp: &keys.timestamp,
+            beside: None,
         };
         let times = (terms.now, terms.expiry);
         let sealed = self.seal(&signers, listing.targets, &listing.releases, times).await?;
@@ -120,6 +121,7 @@ impl State {
             targets: keys.targets.as_ref(),
             snapshot: &keys.snapshot,
             timestamp: &keys.timestamp,
+            beside: None,
         };
         let times = (terms.now, terms.expiry);
         let sealed = self.seal(&signers, self.targets.clone(), &self.releases, times).await?;

@@ -6,7 +6,8 @@ use std::num::NonZeroU64;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tough::TargetName;
-use tough::schema::{self, Hashes, Metafile, Root, Snapshot, Target, Targets};
+use tough::key_source::KeySource;
+use tough::schema::{self, Hashes, Metafile, Role as Metadata, Root, Snapshot, Target, Targets};
 
 use super::{Expiry, State};
 use crate::release::keys::{Role, SigningKey};
@@ -24,6 +25,26 @@ pub(super) struct Signers<'a> {
     pub(super) targets: Option<&'a SigningKey>,
     pub(super) snapshot: &'a SigningKey,
     pub(super) timestamp: &'a SigningKey,
+    /// Keys that sign beside these, and the root that lists them: those of a rotation.
+    pub(super) beside: Option<(&'a Root, &'a [(Role, SigningKey)])>,
+}
+
+impl Signers<'_> {
+    async fn sign<M: Metadata>(
+        &self,
+        role: Role,
+        metadata: &M,
+        key: &SigningKey,
+    ) -> Result<Vec<u8>, RepositoryError> {
+        let mut roots = vec![self.root];
+        let mut keys: Vec<&dyn KeySource> = vec![key];
+        if let Some((root, beside)) = self.beside {
+            roots.push(root);
+            let of_role = beside.iter().filter(|(it, _)| *it == role);
+            keys.extend(of_role.map(|(_, key)| -> &dyn KeySource { key }));
+        }
+        metadata::seal_under(role, metadata, &roots, &keys).await
+    }
 }
 
 /// Signed metadata, not written yet.
@@ -43,7 +64,6 @@ impl State {
         (now, expiry): (jiff::Timestamp, Expiry),
     ) -> Result<Sealed, RepositoryError> {
         let after = |days| metadata::days_after(now, days);
-        let root = signers.root;
         let (targets, listed) = match (signers.targets, &self.targets_file) {
             (Some(key), _) => {
                 let targets = Targets {
@@ -54,7 +74,7 @@ impl State {
                     delegations: None,
                     _extra: HashMap::new(),
                 };
-                let bytes = metadata::seal(Role::Targets, &targets, root, &[key]).await?;
+                let bytes = signers.sign(Role::Targets, &targets, key).await?;
                 let listed = metafile(self.targets_number, &bytes);
                 (Some((self.targets_number, bytes)), listed)
             }
@@ -67,7 +87,7 @@ impl State {
         let mut snapshot =
             Snapshot::new(SPECIFICATION.to_owned(), self.snapshot_number, after(expiry.snapshot)?);
         snapshot.meta.insert("targets.json".into(), listed);
-        let snapshot = metadata::seal(Role::Snapshot, &snapshot, root, &[signers.snapshot]).await?;
+        let snapshot = signers.sign(Role::Snapshot, &snapshot, signers.snapshot).await?;
 
         // The timestamp shares the snapshot's number. A publish that died after staging a
         // timestamp also left its `N.snapshot.json`, so neither number comes again.
@@ -79,8 +99,7 @@ impl State {
         timestamp.meta.insert("snapshot.json".into(), metafile(self.snapshot_number, &snapshot));
         let signed_at = after(0)?.to_string();
         timestamp._extra.insert("x-signed-at".into(), Value::String(signed_at));
-        let timestamp =
-            metadata::seal(Role::Timestamp, &timestamp, root, &[signers.timestamp]).await?;
+        let timestamp = signers.sign(Role::Timestamp, &timestamp, signers.timestamp).await?;
 
         let sizes = MetadataSizes {
             root: signers.root_size,

@@ -1,6 +1,7 @@
 //! Rotations of keys, with the device's own client looking on.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::num::NonZeroU64;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +11,7 @@ use super::{Bench, release};
 use crate::error::{Exit, Explained};
 use crate::release::keys::{NewKeys, Role, SigningKey};
 use crate::release::metadata;
-use crate::release::plan::{Existing, Plan, Upload};
+use crate::release::plan::{Existing, Upload};
 use crate::release::repository::{OnlineKeys, RepositoryError, State, View};
 use crate::release::root::{self, RootFile};
 use crate::release::rotation::{Replacement, Request, Rotation, rotate};
@@ -27,6 +28,7 @@ struct Turn {
     replacements: BTreeMap<Role, Replacement>,
     root_keys: Vec<SigningKey>,
     online: Option<OnlineKeys>,
+    beside: Vec<(Role, SigningKey)>,
 }
 
 impl Turn {
@@ -36,7 +38,7 @@ impl Turn {
         let mut replacements = BTreeMap::new();
         for role in roles {
             let new = SigningKey::generate().unwrap();
-            let old = Some(bench.keys.of(*role).id().unwrap());
+            let old = vec![bench.keys.of(*role).id().unwrap()];
             replacements.insert(*role, Replacement { old, new });
         }
         let key = |role| {
@@ -51,7 +53,14 @@ impl Turn {
         });
         let mut root_keys = vec![bench.keys.root.clone()];
         root_keys.extend(replacements.get(&Role::Root).map(|it| it.new.clone()));
-        Self { newest, live, replacements, root_keys, online }
+        let beside = roles.iter().filter(|role| **role != Role::Root);
+        let beside = beside.map(|role| (*role, bench.keys.of(*role).clone())).collect();
+        Self { newest, live, replacements, root_keys, online, beside }
+    }
+
+    /// The same where the old keys are lost.
+    fn alone(self) -> Self {
+        Self { beside: Vec::new(), ..self }
     }
 
     async fn rotation(&self) -> Result<Rotation, RepositoryError> {
@@ -65,6 +74,7 @@ impl Turn {
             replacements: &self.replacements,
             root_keys: &self.root_keys,
             online: self.online.as_ref(),
+            beside: &self.beside,
             renew,
             now,
             root_days: 100,
@@ -110,12 +120,20 @@ async fn written(bench: &Bench, rotation: &Rotation, device: &mut Onlooker) {
         bench.store.upload(upload).await.unwrap();
         poll(bench, device).await;
     }
-    let promoted = Plan { plain: Vec::new(), ..rotation.plan.clone() };
-    bench.store.promote(&promoted).await.unwrap();
+    bench.store.promote(&rotation.plan).await.unwrap();
     poll(bench, device).await;
-    for upload in &rotation.plan.plain {
+    for upload in &rotation.last_upload() {
         bench.store.upload(upload).await.unwrap();
         poll(bench, device).await;
+    }
+}
+
+/// Writes both halves.
+async fn write(bench: &Bench, rotation: &Rotation) {
+    bench.store.stage(&rotation.plan).await.unwrap();
+    bench.store.promote(&rotation.plan).await.unwrap();
+    if let Some(last) = rotation.last_upload() {
+        bench.store.upload(&last).await.unwrap();
     }
 }
 
@@ -131,7 +149,7 @@ async fn every_set_of_roles_takes_new_keys_and_no_poll_sees_an_error() {
         let rotation = turn.rotation().await.unwrap();
         let is_online = roles.iter().any(|role| *role != Role::Root);
         let expected: &[u64] = if is_online { &[2, 3] } else { &[2] };
-        let versions: Vec<u64> = rotation.roots.iter().map(RootFile::version).collect();
+        let versions: Vec<u64> = rotation.roots().map(RootFile::version).collect();
         assert_eq!(versions, expected, "{roles:?}");
         written(&bench, &rotation, &mut old).await;
 
@@ -152,21 +170,95 @@ async fn every_set_of_roles_takes_new_keys_and_no_poll_sees_an_error() {
     }
 }
 
-#[tokio::test]
-async fn one_root_alone_would_have_been_refused_in_between() {
-    // Without the root that lists both keys, what is published is signed by nobody.
-    let bench = Bench::new().await;
-    bench.publish(vec![release("1.0.0")]).await.unwrap();
-    let turn = Turn::new(&bench, &ONLINE).await;
-    let alone = Turn { online: None, ..turn };
-    let rotation = alone.rotation().await.unwrap();
-    assert_eq!(rotation.roots.len(), 1);
-    bench.store.stage(&rotation.plan).await.unwrap();
+/// What the device sees, and the root that it trusts then.
+async fn refused(bench: &Bench, device: &mut Onlooker) -> u64 {
     let now = Timestamp::now();
     let source = Source { place: Place::Store(&bench.store), view: View::Live, now };
-    let sight = device(&bench).poll(&source).await.unwrap();
-    assert_eq!(sight.root, 2);
+    let sight = device.poll(&source).await.unwrap();
     assert_eq!(sight.read.unwrap_err().exit(), Exit::Trust);
+    sight.root
+}
+
+#[tokio::test]
+async fn the_root_that_drops_keys_is_refused_before_the_new_metadata_is_there() {
+    let bench = Bench::new().await;
+    bench.publish(vec![release("1.0.0")]).await.unwrap();
+    let rotation = Turn::new(&bench, &ONLINE).await.rotation().await.unwrap();
+    for root in rotation.roots() {
+        let (path, bytes) = (root.path(), root.bytes.clone());
+        bench.store.upload(&Upload { path, bytes, existing: Existing::Lost }).await.unwrap();
+    }
+    assert_eq!(refused(&bench, &mut device(&bench)).await, 3);
+}
+
+#[tokio::test]
+async fn the_new_metadata_may_be_seen_before_the_new_root_where_the_old_keys_signed_too() {
+    for is_lost in [false, true] {
+        let bench = Bench::new().await;
+        bench.publish(vec![release("1.0.0")]).await.unwrap();
+        let turn = Turn::new(&bench, &ONLINE).await;
+        let turn = if is_lost { turn.alone() } else { turn };
+        let rotation = turn.rotation().await.unwrap();
+        bench.store.stage(&rotation.plan).await.unwrap();
+        bench.store.promote(&rotation.plan).await.unwrap();
+        let first = bench.path("metadata/2.root.json");
+        let hidden = fs::read(&first).unwrap();
+        fs::remove_file(&first).unwrap();
+        let mut old = device(&bench);
+        if is_lost {
+            assert_eq!(refused(&bench, &mut old).await, 1);
+        } else {
+            assert_eq!(poll(&bench, &mut old).await, 1);
+        }
+        fs::write(first, hidden).unwrap();
+        bench.store.upload(&rotation.last_upload().unwrap()).await.unwrap();
+        assert_eq!(poll(&bench, &mut old).await, 3);
+    }
+}
+
+#[tokio::test]
+async fn the_first_root_says_which_keys_are_leaving_and_the_next_run_drops_them() {
+    let mut bench = Bench::new().await;
+    bench.publish(vec![release("1.0.0")]).await.unwrap();
+    let turn = Turn::new(&bench, &ONLINE).await;
+    let rotation = turn.rotation().await.unwrap();
+    bench.store.stage(&rotation.plan).await.unwrap();
+    bench.store.promote(&rotation.plan).await.unwrap();
+    let both = newest(&bench).await;
+    for role in ONLINE {
+        assert_eq!(both.leaving()[&role], turn.replacements[&role].old);
+        assert_eq!(both.staying(role), [turn.replacements[&role].new.id().unwrap()]);
+    }
+    turn.adopt(&mut bench);
+    bench.publish(vec![release("1.1.0")]).await.unwrap();
+
+    let rest = Turn { replacements: BTreeMap::new(), online: None, ..Turn::new(&bench, &[]).await };
+    let rotation = rest.rotation().await.unwrap();
+    assert_eq!((rotation.first.as_ref(), rotation.plan.uploads.len()), (None, 0));
+    let mut old = device(&bench);
+    written(&bench, &rotation, &mut old).await;
+    assert_eq!(poll(&bench, &mut old).await, 3);
+    let last = newest(&bench).await;
+    assert!(last.leaving().is_empty());
+    assert!(!String::from_utf8(last.bytes.clone()).unwrap().contains("x-leaving"));
+    assert!(Turn::new(&bench, &[]).await.rotation().await.unwrap().roots().next().is_none());
+}
+
+#[tokio::test]
+async fn a_root_that_is_too_large_for_a_release_in_the_field_is_not_made() {
+    let bench = Bench::new().await;
+    let mut small = release("1.0.0");
+    small.custom.caps.root = u32::try_from(bench.root.len()).unwrap() + 100;
+    bench.publish(vec![small]).await.unwrap();
+    // The last root fits, and the one on the way has more keys.
+    for roles in [&ONLINE[..], &ONLINE[..1]] {
+        let error = Turn::new(&bench, roles).await.rotation().await.unwrap_err();
+        assert!(error.to_string().contains("`root.json` would be"), "{error}");
+        assert_eq!(error.exit(), Exit::Rejected);
+    }
+    // So has one that only the root role needs: two signatures.
+    let error = Turn::new(&bench, &[Role::Root]).await.rotation().await.unwrap_err();
+    assert!(error.to_string().contains("`root.json` would be"), "{error}");
 }
 
 #[tokio::test]
@@ -176,8 +268,7 @@ async fn a_key_that_is_out_of_use_signs_nothing_any_more() {
         bench.publish(vec![release("1.0.0")]).await.unwrap();
         let turn = Turn::new(&bench, &[role]).await;
         let rotation = turn.rotation().await.unwrap();
-        bench.store.stage(&rotation.plan).await.unwrap();
-        bench.store.promote(&rotation.plan).await.unwrap();
+        write(&bench, &rotation).await;
         let error = bench.plan(vec![release("1.1.0")]).await.unwrap_err();
         assert!(
             matches!(error, RepositoryError::KeyNotInRoot { role: found, .. } if found == role)
@@ -205,9 +296,9 @@ async fn a_rotation_that_was_interrupted_anywhere_is_completed_by_the_next() {
         let mut old = device(&bench);
         let turn = Turn::new(&bench, &EVERY).await;
         let rotation = turn.rotation().await.unwrap();
-        let Rotation { plan, .. } = &rotation;
-        // The steps of a run: each upload, the promotion, what follows it.
-        let steps = plan.uploads.len() + 1 + plan.plain.len();
+        let plan = &rotation.plan;
+        // The steps of a run: each upload, the promotion, the last root.
+        let steps = plan.uploads.len() + 2;
         if at > steps {
             break;
         }
@@ -215,11 +306,10 @@ async fn a_rotation_that_was_interrupted_anywhere_is_completed_by_the_next() {
             bench.store.upload(upload).await.unwrap();
         }
         if at > plan.uploads.len() {
-            let promoted = Plan { plain: Vec::new(), ..plan.clone() };
-            bench.store.promote(&promoted).await.unwrap();
+            bench.store.promote(plan).await.unwrap();
         }
         if at == steps {
-            bench.store.upload(&plan.plain[0]).await.unwrap();
+            bench.store.upload(&rotation.last_upload().unwrap()).await.unwrap();
         }
         poll(&bench, &mut old).await;
 
@@ -246,7 +336,7 @@ async fn keys_rotated_before_the_first_release_sign_it() {
     for _ in 0..2 {
         let turn = Turn::new(&bench, &EVERY).await;
         let rotation = turn.rotation().await.unwrap();
-        assert_eq!((rotation.roots.len(), rotation.plan.timestamp.is_some()), (1, false));
+        assert_eq!((rotation.roots().count(), rotation.plan.timestamp.is_some()), (1, false));
         bench.store.stage(&rotation.plan).await.unwrap();
         bench.store.promote(&rotation.plan).await.unwrap();
         turn.adopt(&mut bench);
@@ -281,7 +371,7 @@ async fn a_threshold_of_the_root_is_asked_of_the_old_keys_and_of_the_new() {
     assert_eq!(error.exit(), Exit::Trust);
     turn.root_keys.push(second.clone());
     let rotation = turn.rotation().await.unwrap();
-    let last = rotation.roots.last().unwrap();
+    let last = rotation.roots().last().unwrap();
     let (threshold, mut keys) = last.keys(Role::Root);
     keys.sort();
     let mut expected = [second.id().unwrap(), turn.replacements[&Role::Root].new.id().unwrap()];
@@ -303,9 +393,9 @@ async fn a_root_beyond_its_time_is_renewed_and_devices_follow() {
     assert!(matches!(error, RepositoryError::RootExpired(_)));
     assert!(error.help().unwrap().contains("`cargo esp-ota keys rotate --renew`"));
     let turn = Turn::new(&bench, &[]).await;
-    assert!(turn.rotation().await.unwrap().roots.is_empty(), "nothing to do but to renew");
+    assert!(turn.rotation().await.unwrap().roots().next().is_none(), "nothing but to renew");
     let rotation = turn.rotation_at(Timestamp::now(), true).await.unwrap();
-    let [renewed] = &rotation.roots[..] else { panic!("one root") };
+    let (Some(renewed), None) = (&rotation.first, &rotation.last) else { panic!("one root") };
     assert!(renewed.expires() > Timestamp::now());
     assert_eq!(renewed.keys(Role::Targets), turn.newest.keys(Role::Targets));
     bench.store.stage(&rotation.plan).await.unwrap();

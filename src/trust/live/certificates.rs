@@ -58,17 +58,17 @@ fn best(seen: &Seen) -> Option<(&PinnedRoot, &Route)> {
 
 fn trust(seen: &Seen) -> Check {
     let finding = match (&seen.fault, &seen.chain) {
-        (Some(fault), _) if is_impostor(fault) && !has_weak_key(seen) => Some(Finding::new(
+        (_, Err(distrust)) => Some(of(distrust)),
+        (Some(fault), Ok(_)) if is_impostor(fault) && !has_weak_key(seen) => Some(Finding::new(
             Code::KeyMismatch,
             "the server does not hold the key of the certificate that it shows",
             "give the server the key and the certificate that belong together",
         )),
-        (Some(fault), _) => Some(Finding::new(
+        (Some(fault), Ok(_)) => Some(Finding::new(
             Code::ChainUnsupported,
             format!("the handshake broke off after the certificates: {fault}"),
             "let the server use a certificate with a key that devices can verify",
         )),
-        (None, Err(distrust)) => Some(of(distrust)),
         (None, Ok(_)) if seen.anchors().next().is_some() => None,
         (None, Ok(chain)) => Some(reason(seen, chain)),
     };

@@ -78,6 +78,8 @@ codes! {
         "The certificate does not have the host's name or address as a subject alternative name."
     ReleaseStranded "release-stranded" Error Trust
         "A published release pins no root that anchors the chain: its devices cannot update."
+    NothingPublished "nothing-published" Error Rejected
+        "Neither the URL nor the store has a release: which devices reach the host cannot be told."
     ReleaseUnknownRoots "release-unknown-roots" Error Rejected
         "Whether a published release reaches the host is unknown, because its roots are."
     NoSpare "no-spare" Warning Rejected

@@ -70,6 +70,20 @@ pub fn reach(seen: &Seen, known: &Known, release: &Standing) -> Reach {
     }
 }
 
+/// What is said where no release is found in `place`. `status` is the answer of the host, where it
+/// hides the list.
+pub fn none(url: &str, place: &str, status: Option<u16>) -> Check {
+    let message = format!("nothing is published in {place}");
+    let served = status.map(|status| format!(", and `{url}` serves none ({status})"));
+    let finding = Finding::new(
+        Code::NothingPublished,
+        format!("{message}{}", served.unwrap_or_default()),
+        "before the first release accept it with `--allow nothing-published`; else look where the \
+         releases are: `store` in `esp-ota.toml`, and what the host serves",
+    );
+    Check::made("releases", message, vec![finding])
+}
+
 /// What is wrong with the releases.
 pub fn judge(reaches: &[(Standing, Reach)]) -> Check {
     let mut findings = Vec::new();

@@ -13,7 +13,6 @@ pub mod error;
 pub mod family;
 pub mod invariant;
 pub mod network;
-mod parallel;
 pub mod plan;
 pub mod player;
 mod relabel;

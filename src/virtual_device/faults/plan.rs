@@ -12,9 +12,9 @@ use super::candidates::{Candidates, SECOND_CUTS};
 use super::case::{Case, Place};
 use super::error::FaultsError;
 use super::family::Family;
-use super::parallel;
 use super::start::Start;
 use super::subject::Subject;
+use crate::virtual_device::parallel;
 use crate::virtual_device::tear::Noise;
 
 /// Cases that a run has at most, unless it is told otherwise: enough to meet every operation of a

@@ -6,13 +6,13 @@ use super::board::{AsShipped, Board};
 use super::case::Case;
 use super::error::FaultsError;
 use super::invariant::Invariant;
-use super::parallel;
 use super::plan::Plan;
 use super::player::Player;
 use super::script::Verdict;
 use super::start::Start;
 use super::subject::Subject;
 use super::summary::{Failure, Summary};
+use crate::virtual_device::parallel;
 
 /// Cases that a worker takes at once: they mostly have one start, so that a device is set up rarely.
 const BATCH: usize = 64;

@@ -6,12 +6,14 @@ use super::{RehearsalError, Source};
 use crate::agent::clock::Clock;
 use crate::agent::ports::Store;
 use crate::agent::tuf::{self, Caps, ROOT_KEY};
+use crate::trust::PinnedRoot;
 
 /// A device of the field, with what it remembers from poll to poll.
 #[derive(Debug)]
 pub struct Onlooker {
     root: Vec<u8>,
     build_time: u64,
+    pinned: Vec<PinnedRoot>,
     memory: Memory,
 }
 
@@ -27,7 +29,12 @@ pub struct Sight {
 impl Onlooker {
     /// A device whose firmware embeds this root, and was built at this time.
     pub fn new(root: Vec<u8>, build_time: u64) -> Self {
-        Self { root, build_time, memory: Memory::default() }
+        Self { root, build_time, pinned: Vec::new(), memory: Memory::default() }
+    }
+
+    /// The same, which trusts servers under these roots.
+    pub fn pinning(self, pinned: Vec<PinnedRoot>) -> Self {
+        Self { pinned, ..self }
     }
 
     /// Reads the metadata once.
@@ -36,7 +43,7 @@ impl Onlooker {
     ///
     /// Where there is no way to the files. What the device thinks of them is in the answer.
     pub async fn poll(&mut self, source: &Source<'_>) -> Result<Sight, RehearsalError> {
-        let mut wire = source.open(&[])?;
+        let mut wire = source.open(&self.pinned)?;
         let mut clock = Clock::new(self.build_time, None);
         let caps = Caps::default();
         let refreshed =

@@ -181,10 +181,7 @@ impl Check {
         let place = &published.read_from;
         let count = published.releases.len();
         Ok(match (hidden, count) {
-            (_, 0) => {
-                let words = format!("nothing is published in {place}");
-                Listing::Unknown(Answer::skipped("releases", words))
-            }
+            (_, 0) => Listing::Unknown(releases::none(url, place, hidden)),
             (Some(status), _) => {
                 let words = format!("{place} has {count}, and `{url}` serves none ({status})");
                 Listing::Unknown(Answer::not_made("releases", words, Exit::Rejected))

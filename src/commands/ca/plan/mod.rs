@@ -120,9 +120,11 @@ impl Plan {
         Release {
             version: custom.version.clone(),
             chip: custom.chip.to_string(),
+            channels: custom.channels.clone(),
+            rollout_percent: custom.rollout.percent,
             has_new: custom.roots.iter().any(|root| new.contains(root)),
             has_other: custom.roots.iter().any(|root| !new.contains(root)),
-            is_newest: published::is_newest(release, listed),
+            current_in: published::current_in(release, listed),
             retired: self.retired.contains(&custom.version),
             staged,
         }

@@ -1,7 +1,10 @@
 //! The order of a change of root, and how far a project has come in it. Pure.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use crate::release::custom::WHOLE_FLEET;
 use crate::trust::live::Reach;
 
 /// A published release, as far as the change goes.
@@ -10,12 +13,14 @@ use crate::trust::live::Reach;
 pub(super) struct Release {
     pub(super) version: String,
     pub(super) chip: String,
+    pub(super) channels: Vec<String>,
+    pub(super) rollout_percent: u8,
     /// Whether it pins the new root.
     pub(super) has_new: bool,
     /// Whether it pins another root, by which it reaches the host until the change.
     pub(super) has_other: bool,
-    /// Whether no other release for the chip is newer.
-    pub(super) is_newest: bool,
+    /// The channels in which no newer release for the chip is there for every device.
+    pub(super) current_in: Vec<String>,
     /// Whether the user says that no device runs it any more.
     pub(super) retired: bool,
     /// Whether it reaches the host with the new certificate, where that was asked.
@@ -123,15 +128,26 @@ fn pin(facts: &Facts<'_>) -> Step {
     Step { step: "pin", progress, message: message.to_owned(), command }
 }
 
-/// The newest release for each chip has to carry both roots.
+/// In each channel, for each chip, every device has to be able to take a release with both roots.
 fn release(facts: &Facts<'_>) -> Step {
-    let newest = || facts.releases.iter().filter(|release| release.is_newest);
-    let alone: Vec<String> = newest()
+    let current = || facts.releases.iter().filter(|release| !release.current_in.is_empty());
+    let alone: Vec<String> = current()
         .filter(|release| release.has_new && !release.has_other)
         .map(Release::name)
         .collect();
-    let missing: Vec<String> =
-        newest().filter(|release| !release.has_new).map(Release::name).collect();
+    let (mut missing, mut partial) = (Vec::new(), Vec::new());
+    for (channel, releases) in by_channel(facts.releases) {
+        // Oldest first.
+        let Some(newest) = releases.last() else { continue };
+        let has_all = releases.iter().all(|release| release.has_new);
+        let has_whole = releases.iter().any(|release| release.rollout_percent >= WHOLE_FLEET);
+        let name = format!("{} in `{channel}`", newest.name());
+        match newest.has_new {
+            true if has_all && has_whole => {}
+            true => partial.push(format!("{name} ({} percent)", newest.rollout_percent)),
+            false => missing.push(name),
+        }
+    }
     let (progress, message) = if facts.releases.is_empty() {
         (Progress::Next, "publish a release with both roots; nothing is published yet".to_owned())
     } else if !alone.is_empty() {
@@ -140,15 +156,31 @@ fn release(facts: &Facts<'_>) -> Step {
             alone.join(", ")
         );
         (Progress::Failed, message)
-    } else if missing.is_empty() {
-        (Progress::Done, "the newest release for each chip has both roots".to_owned())
-    } else {
+    } else if !missing.is_empty() {
         let message =
             format!("publish a release with both roots; the newest is {}", missing.join(", "));
         (Progress::Next, message)
+    } else if !partial.is_empty() {
+        let message =
+            format!("let the rollout of {} reach 100 percent", partial.join(", and that of "));
+        (Progress::Next, message)
+    } else {
+        (Progress::Done, "for each chip and channel the newest release has both roots".to_owned())
     };
-    let command = (progress != Progress::Done).then(|| "cargo esp-ota publish".to_owned());
+    let command = (progress != Progress::Done && partial.is_empty())
+        .then(|| "cargo esp-ota publish".to_owned());
     Step { step: "release", progress, message, command }
+}
+
+/// What devices may run for as long as nothing newer comes, by channel and chip.
+fn by_channel(releases: &[Release]) -> Vec<(&str, Vec<&Release>)> {
+    let mut found: BTreeMap<(&str, &str), Vec<&Release>> = BTreeMap::new();
+    for release in releases {
+        for channel in &release.current_in {
+            found.entry((channel, &release.chip)).or_default().push(release);
+        }
+    }
+    found.into_iter().map(|((channel, _), releases)| (channel, releases)).collect()
 }
 
 /// Devices have to take that release.
@@ -191,13 +223,15 @@ fn rehearse(facts: &Facts<'_>) -> Step {
 mod tests {
     use super::*;
 
-    fn release(version: &str, has_new: bool, is_newest: bool) -> Release {
+    fn release(version: &str, has_new: bool, is_current: bool) -> Release {
         Release {
             version: version.into(),
             chip: "esp32c3".into(),
+            channels: vec!["stable".into()],
+            rollout_percent: 100,
             has_new,
             has_other: true,
-            is_newest,
+            current_in: if is_current { vec!["stable".into()] } else { Vec::new() },
             retired: false,
             staged: None,
         }
@@ -225,6 +259,55 @@ mod tests {
         assert_eq!(progress(true, &retired, None), [Done, Done, Done, Next, Later]);
         assert_eq!(progress(true, &retired, Some(false)), [Done, Done, Done, Failed, Later]);
         assert_eq!(progress(true, &retired, Some(true)), [Done, Done, Done, Done, Next]);
+    }
+
+    fn message(releases: &[Release]) -> String {
+        let facts = Facts { file: "new.pem", pinned: true, releases, rehearsal: Some(true) };
+        steps(&facts)[1].message.clone()
+    }
+
+    #[test]
+    fn a_channel_is_not_helped_by_what_another_one_offers() {
+        let mut both = [release("1.2.0", false, true), release("1.3.0", true, true)];
+        both[1].channels = vec!["beta".into()];
+        both[1].current_in = both[1].channels.clone();
+        // Whatever a user says of the version.
+        both[0].retired = true;
+        assert_eq!(progress(true, &both, Some(true)), [Done, Next, Done, Done, Later]);
+        assert_eq!(
+            message(&both),
+            "publish a release with both roots; the newest is 1.2.0 for esp32c3 in `stable`"
+        );
+        both[1].channels.push("stable".into());
+        both[1].current_in = both[1].channels.clone();
+        both[0].current_in.clear();
+        assert_eq!(progress(true, &both, Some(true)), [Done, Done, Done, Done, Next]);
+    }
+
+    #[test]
+    fn a_release_for_a_part_of_the_fleet_is_none_for_every_device() {
+        let mut both = [release("1.0.0", false, true), release("1.1.0", true, true)];
+        both[0].retired = true;
+        for percent in [0, 25, 99] {
+            both[1].rollout_percent = percent;
+            assert_eq!(progress(true, &both, Some(true)), [Done, Next, Done, Done, Later]);
+            assert_eq!(
+                message(&both),
+                format!(
+                    "let the rollout of 1.1.0 for esp32c3 in `stable` ({percent} percent) reach 100 \
+                     percent"
+                )
+            );
+        }
+        // Nor is one that nobody could take before.
+        assert_eq!(progress(true, &both[1..], Some(true)), [Done, Next, Done, Done, Later]);
+        // One with the new root for all, and a newer one without it for some.
+        let mut late = [release("1.1.0", true, true), release("1.2.0", false, true)];
+        late[1].rollout_percent = 25;
+        assert_eq!(progress(true, &late, Some(true)), [Done, Next, Later, Done, Later]);
+        // The newer one may have it as well.
+        late[1].has_new = true;
+        assert_eq!(progress(true, &late, Some(true)), [Done, Done, Done, Done, Next]);
     }
 
     #[test]

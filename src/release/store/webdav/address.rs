@@ -16,6 +16,9 @@ pub(super) fn read(text: &str) -> Result<Url, WebDavError> {
         };
         Err(WebDavError::Address { shown, reason })
     };
+    if authority.is_empty() {
+        return refused("it names no host");
+    }
     let Ok(address) = Url::parse(text) else { return refused("it is no URL") };
     match () {
         () if address.scheme() == "http" => {
@@ -42,8 +45,8 @@ mod tests {
         assert_eq!(address.path(), "/a%20b/");
         for (bad, reason) in [
             ("http://example.com/x", "without TLS"),
-            ("https://", "no URL"),
-            ("https:///x", "no URL"),
+            ("https://", "no host"),
+            ("https:///x", "no host"),
             ("https://ci@example.com/x", "a user"),
             ("https://:secret@example.com/x", "a user"),
             ("https://example.com/x?token=1", "a query"),

@@ -26,8 +26,10 @@ pub enum WebDavError {
     Redirect { path: String, target: String },
     #[error("`{host}` asks who publishes (401 to {method} `{path}`)")]
     NoCredentials { host: String, method: String, path: String },
-    #[error("`{host}` refuses the credentials ({status} to {method} `{path}`)")]
-    Forbidden { host: String, status: u16, method: String, path: String },
+    #[error("`{host}` refuses the credentials (401 to {method} `{path}`)")]
+    WrongCredentials { host: String, method: String, path: String },
+    #[error("`{host}` forbids {method} `{path}` (403)")]
+    Forbidden { host: String, method: String, path: String },
     #[error("`{host}` does not take {method} (405 or 501 to `{path}`)")]
     Method { host: String, method: String, path: String },
     #[error("`{path}` is not in a folder that exists, and `{host}` makes none")]
@@ -56,6 +58,7 @@ impl WebDavError {
             | Self::Distrust { .. }
             | Self::Redirect { .. }
             | Self::NoCredentials { .. }
+            | Self::WrongCredentials { .. }
             | Self::Forbidden { .. }
             | Self::Method { .. }
             | Self::NoFolder { .. }
@@ -84,6 +87,7 @@ impl Explained for WebDavError {
             Self::Address { .. }
             | Self::Redirect { .. }
             | Self::NoCredentials { .. }
+            | Self::WrongCredentials { .. }
             | Self::Forbidden { .. }
             | Self::Oversized { .. } => Exit::Project,
             Self::Distrust { .. } => Exit::Trust,
@@ -128,9 +132,12 @@ impl Explained for WebDavError {
                 Some("set `store` in `esp-ota.toml` to where the files really are".into())
             }
             Self::NoCredentials { .. } => Some(format!("set {} in the environment", credentials())),
-            Self::Forbidden { .. } => {
-                Some(format!("check {}, and what this user may do there", credentials()))
-            }
+            Self::WrongCredentials { .. } => Some(format!("check {}", credentials())),
+            Self::Forbidden { .. } => Some(format!(
+                "check what the user of {} may do there, and that the web server itself may write \
+                 into its folder",
+                credentials()
+            )),
             Self::Method { .. } => Some(
                 "allow it on the host; for nginx: `dav_methods PUT DELETE MKCOL COPY MOVE;` and \
                  `create_full_put_path on;` (docs/guide/hosting.md)"

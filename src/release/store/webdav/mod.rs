@@ -330,9 +330,8 @@ impl WebDav {
             StatusCode::UNAUTHORIZED if self.credentials.is_none() => {
                 WebDavError::NoCredentials { host, method, path }
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                WebDavError::Forbidden { host, status: status.as_u16(), method, path }
-            }
+            StatusCode::UNAUTHORIZED => WebDavError::WrongCredentials { host, method, path },
+            StatusCode::FORBIDDEN => WebDavError::Forbidden { host, method, path },
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
                 WebDavError::Method { host, method, path }
             }

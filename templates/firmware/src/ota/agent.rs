@@ -16,6 +16,7 @@ use super::release::Identity;
 use super::reports::{Delivery, Report, Reports, What};
 use super::reset::ResetReason;
 use super::resume;
+use super::stated;
 use super::trial::{self, Boot};
 use super::tuf::{self, Caps};
 
@@ -69,15 +70,19 @@ struct Run {
 }
 
 impl<'a, F: NorFlash, S: Store> Agent<'a, F, S> {
-    /// Takes over after [`trial::start`], which has decided what this boot is.
+    /// Takes over after [`trial::start`], which has decided what this boot is. What runs is the
+    /// version that the image in flash states, whatever `settings` say of it.
     pub fn new(
-        flash: F,
+        mut flash: F,
         store: S,
         layout: Layout,
         running: Running,
         boot: Boot,
-        settings: Settings<'a>,
+        mut settings: Settings<'a>,
     ) -> Self {
+        if let Some(version) = stated::version(&mut flash, &layout, running) {
+            settings.identity.version = version;
+        }
         Self { flash, store, layout, running, boot, settings, said: None }
     }
 

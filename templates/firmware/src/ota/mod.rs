@@ -31,6 +31,7 @@ pub mod resume;
 pub mod rollout;
 pub mod settings;
 mod slot_writer;
+pub mod stated;
 pub mod trial;
 pub mod tuf;
 pub mod url;

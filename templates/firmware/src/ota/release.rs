@@ -18,7 +18,7 @@ pub struct Identity {
     pub chip: String,
     /// The eFuse MAC as 12 lower-case hexadecimal digits.
     pub device_id: String,
-    /// The version that runs.
+    /// The version that runs, as it was compiled; what the image states goes before it.
     pub version: Version,
 }
 

@@ -131,9 +131,6 @@ fn device(
     boot: Boot,
 ) -> Result<(Agent<'static, &'static Flash, Memory>, settings::Settings), Fault> {
     let Partitions { layout, nvs, running } = partitions;
-    let (version, slot) = (env!("CARGO_PKG_VERSION"), platform::slot_name(running));
-    println!("{} {version} runs from {slot}", ota_config::PRODUCT);
-
     let mut store = NvsStore::open(flash, nvs.ok_or(Fault::Missing("nvs"))?)?;
     let settings = settings::Settings::read(&mut store);
     for problem in &settings.problems {
@@ -145,7 +142,7 @@ fn device(
         channel,
         chip: ota_config::CHIP.into(),
         device_id: platform::device_id(),
-        version: version.parse()?,
+        version: env!("CARGO_PKG_VERSION").parse()?,
     };
     let facts = Settings {
         identity,
@@ -159,6 +156,9 @@ fn device(
         has_flash_encryption: false,
     };
     let mut agent = Agent::new(flash, store, layout, running, boot, facts);
+    // Not the version it was compiled as: that of a release that brings back an older one is newer.
+    let (version, slot) = (agent.version(), platform::slot_name(running));
+    println!("{} {version} runs from {slot}", ota_config::PRODUCT);
     // Before the radio: this may find that the boot is a trial after all.
     if let Err(error) = agent.look_back(&mut narrator()) {
         println!("updates: {error}");
