@@ -145,7 +145,7 @@ pub fn switch(survey: &Survey, to: Target) -> Result<Vec<Change>, ChangeError> {
         Target::Slot(slot) => vec![choice(survey, slot)?],
         // Nothing selects factory; it boots where no entry selects anything.
         Target::Factory => {
-            let first = spare(survey);
+            let first = spare(survey, to);
             [first, usize::from(first == 0)]
                 .into_iter()
                 .map(|index| change(survey, index, blank()))
@@ -190,7 +190,7 @@ pub fn repair(survey: &Survey) -> Result<Vec<Change>, ChangeError> {
         // A low number in the other entry first, and then away with the high one: until that moment
         // it decides, and a torn one decides nothing.
         (_, true) => {
-            let first = spare(survey);
+            let first = spare(survey, next);
             let number = slot.saturating_add(1);
             let sound = Entry::new(number, State::Valid, Label::Ok);
             vec![change(survey, first, sound), change(survey, usize::from(first == 0), blank())]
@@ -241,22 +241,34 @@ fn bootable(survey: &Survey, slot: Target) -> Result<(), ChangeError> {
     Err(ChangeError::NotBootable { slot, reason })
 }
 
-/// The entry that does not decide; where none does, one that is worth nothing.
-fn spare(survey: &Survey) -> usize {
-    match otadata::active(&survey.entries) {
-        Some(active) => usize::from(active == 0),
-        None => {
-            let [first, second] = &survey.entries;
-            let second_is_worse = first.is_sound() && !second.is_sound();
-            usize::from(second_is_worse)
+/// The entry to write: the one without which a device boots what it boots now, or `wanted`, so that
+/// a cut in the middle does no harm. That is the one that does not decide; where the decision hangs
+/// on the bootloader's rollback, the one that is right for more of them.
+fn spare(survey: &Survey, wanted: Target) -> usize {
+    let harmless = |index: usize| {
+        let mut entries = survey.entries;
+        if let Some(entry) = entries.get_mut(index) {
+            *entry = blank();
         }
-    }
+        let is_harmless = |rollback: &Rollback| {
+            let found = survey.start(&entries, *rollback).target;
+            found == wanted || found == survey.start(&survey.entries, *rollback).target
+        };
+        [Rollback::Off, Rollback::On].iter().filter(|it| is_harmless(it)).count()
+    };
+    let idle = match otadata::active(&survey.entries) {
+        Some(active) => usize::from(active == 0),
+        None => usize::from(survey.entries.first().is_some_and(Entry::is_sound)),
+    };
+    let other = usize::from(idle == 0);
+    if harmless(other) > harmless(idle) { other } else { idle }
 }
 
 fn choice(survey: &Survey, slot: u32) -> Result<Change, ChangeError> {
     let count = survey.boot.slot_rows;
     let number = otadata::next_sequence(&survey.entries, slot, count).ok_or(ChangeError::UsedUp)?;
-    Ok(change(survey, spare(survey), Entry::new(number, State::Valid, Label::Ok)))
+    let index = spare(survey, Target::Slot(slot));
+    Ok(change(survey, index, Entry::new(number, State::Valid, Label::Ok)))
 }
 
 fn change(survey: &Survey, index: usize, after: Entry) -> Change {
