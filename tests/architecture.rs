@@ -70,7 +70,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("release", &["chip", "disk", "error", "hex"]),
     ("server", &["error", "hex"]),
     ("trust", &["agent", "error", "hex"]),
-    ("virtual_device", &["agent", "chip", "error", "hex", "release", "trust"]),
+    ("virtual_device", &["agent", "chip", "error", "hex", "image", "release", "trust"]),
 ];
 
 /// Parts that give the same answer everywhere and always.

@@ -124,6 +124,7 @@ impl Context {
             Access {
                 roots: roots.iter().map(|root| root.der().clone()).collect(),
                 credentials: Credentials::from_environment(variable)?,
+                ..Access::default()
             }
         } else {
             Access::default()

@@ -7,10 +7,12 @@ pub mod inspect;
 mod memory;
 pub mod parts;
 mod read;
+mod restate;
 mod sizes;
 
 pub use bootloader::bootloader;
 pub use build::{BuildError, from_elf};
 pub use memory::Place;
 pub use read::{Bytes, read};
+pub use restate::{RestateError, restate};
 pub use sizes::{Segment, segments, sizes};

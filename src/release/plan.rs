@@ -31,6 +31,8 @@ pub enum Existing {
     Lost,
     /// It is meant to change.
     Replace,
+    /// It belongs to whoever claimed the highest number of a list of metadata; ours is this.
+    Newest(u64),
 }
 
 /// Everything a publish writes.

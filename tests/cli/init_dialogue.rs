@@ -19,14 +19,14 @@ const URL: &str = "URL that devices will read releases from? [later] ";
 const ROOT: &str = "Root certificate of that server, a file or an https URL? [later] ";
 
 /// A run whose three streams are one terminal.
-struct Terminal<'a> {
+pub(crate) struct Terminal<'a> {
     project: &'a Project,
     session: PtySession,
     before: BTreeMap<String, Option<Vec<u8>>>,
 }
 
 impl<'a> Terminal<'a> {
-    fn open(project: &'a Project, arguments: &[&str]) -> Self {
+    pub(crate) fn open(project: &'a Project, arguments: &[&str]) -> Self {
         let mut command = with_control_c(project.command(arguments.iter().copied()));
         command.env("NO_COLOR", "1");
         let before = project.everything();
@@ -35,7 +35,7 @@ impl<'a> Terminal<'a> {
 
     /// What comes before the question, and the question is exactly this.
     #[track_caller]
-    fn asks(mut self, question: &str) -> Self {
+    pub(crate) fn asks(mut self, question: &str) -> Self {
         match self.session.exp_string(question) {
             Ok(before) => assert_eq!(before, "", "before `{question}`"),
             Err(error) => panic!("no `{question}`: {error}"),
@@ -44,7 +44,7 @@ impl<'a> Terminal<'a> {
     }
 
     #[track_caller]
-    fn says(mut self, text: &str) -> Self {
+    pub(crate) fn says(mut self, text: &str) -> Self {
         let text = text.replace('\n', "\r\n");
         if let Err(error) = self.session.exp_string(&text) {
             panic!("no `{text}`: {error}");
@@ -52,7 +52,7 @@ impl<'a> Terminal<'a> {
         self
     }
 
-    fn types(mut self, line: &str) -> Self {
+    pub(crate) fn types(mut self, line: &str) -> Self {
         self.session.send_line(line).unwrap();
         self
     }
@@ -63,7 +63,7 @@ impl<'a> Terminal<'a> {
     }
 
     /// The rest of what is shown, redacted, and how the program ended.
-    fn ends(mut self) -> (String, WaitStatus) {
+    pub(crate) fn ends(mut self) -> (String, WaitStatus) {
         let rest = self.session.exp_eof().unwrap().replace("\r\n", "\n");
         let status = self.session.process().wait().unwrap();
         (redact(&rest, &self.project.around("")), status)
@@ -71,7 +71,7 @@ impl<'a> Terminal<'a> {
 
     /// It ends with this code and these words, and wrote nothing.
     #[track_caller]
-    fn gives_up(self, code: i32, words: &str) {
+    pub(crate) fn gives_up(self, code: i32, words: &str) {
         let (project, before) = (self.project, self.before.clone());
         let (rest, status) = self.ends();
         assert_eq!(rest, words);

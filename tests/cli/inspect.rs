@@ -135,6 +135,64 @@ fn an_image_that_does_not_fit_a_slot_of_the_project_is_rejected() {
         .stderr("");
 }
 
+/// The version text is at 16 bytes into the descriptor, which is behind two headers.
+fn of_version(version: &str) -> Vec<u8> {
+    let mut image = material::image("1.1.0");
+    let field = &mut image[0x20 + 16..0x20 + 48];
+    field.fill(0);
+    field[..version.len()].copy_from_slice(version.as_bytes());
+    material::with_checksum(image)
+}
+
+#[test]
+fn what_publish_says_of_a_version_inspect_says_too() {
+    for (version, code, words) in [
+        ("1.2", "version-not-semantic", "`1.2` is not a semantic version ("),
+        ("", "version-not-semantic", "`` is not a semantic version ("),
+        ("1.2.3+42", "version-with-build", "`1.2.3+42` carries build metadata (`+42`), which does"),
+        (
+            "v1.2.3-4-gabcdef0",
+            "version-between-releases",
+            "`v1.2.3-4-gabcdef0` is what `git describe` calls a commit between releases",
+        ),
+        ("1.2.3-dirty", "version-between-releases", "`1.2.3-dirty` is what `git describe` calls"),
+    ] {
+        let project = Project::made().file("a.bin", of_version(version));
+        project
+            .run(["inspect", "a.bin", "--format", "json"])
+            .exits(0)
+            .json(|report: Inspect| {
+                assert_eq!((report.notes[0].code.as_str(), report.publishable), (code, true));
+                let message = &report.notes[0].message;
+                assert!(
+                    message.contains(words) && message.contains("--release-version"),
+                    "{message}"
+                );
+            })
+            .stderr("");
+        project
+            .run(["inspect", "a.bin"])
+            .exits(0)
+            .stdout_is(|text| {
+                text.starts_with(
+                    "a.bin: an app image for esp32c3: good to publish with `--release-version`\n",
+                )
+            })
+            .stderr("");
+        // `publish` refuses it in these words, and takes the remedy.
+        project
+            .run(["publish", "a.bin", "-q"])
+            .exits(1)
+            .stdout("")
+            .stderr_is(|text| text.contains(words) && text.contains("--release-version"));
+        project
+            .run(["publish", "a.bin", "--release-version", "1.2.4", "-q"])
+            .exits(0)
+            .stdout_is(|text| text.starts_with("published thermostat 1.2.4 "))
+            .stderr("");
+    }
+}
+
 #[test]
 fn bytes_that_were_changed_are_a_matter_of_trust() {
     let image = material::image("1.1.0");

@@ -4,19 +4,31 @@ use std::fs;
 
 use crate::harness::Project;
 use crate::material;
+use crate::rehearse_public::pin;
+use crate::serve::Server;
 use crate::shape::{Failed, KeysExport, KeysList, KeysRotate, Publish};
 
-const KEYS: &str = "configuration/esp-ota/keys/thermostat";
+pub(crate) const KEYS: &str = "configuration/esp-ota/keys/thermostat";
 
-/// A project with a release.
-fn published() -> Project {
-    let project = Project::made().file("a.bin", material::image("1.1.0"));
+/// A project whose store is what its public URL shows.
+pub(crate) fn hosted() -> (Project, Server) {
+    let project = Project::made().folder("dist");
+    let server = Server::start(&project, &["-q", "--dir", "dist", "--bind", "127.0.0.1"]);
+    pin(&project, "bench.pem", &fs::read_to_string(&server.report.root_ca).unwrap());
+    let url = server.report.url.trim_end_matches('/').to_owned();
+    (project.edit("esp-ota.toml", "https://updates.test/t", &url), server)
+}
+
+/// The same with a release, and another one to publish.
+pub(crate) fn published() -> (Project, Server) {
+    let (project, server) = hosted();
+    let project = project.file("a.bin", material::image("1.1.0"));
     project.run(["publish", "a.bin", "-q"]).exits(0).stderr("");
-    project.file("b.bin", material::image("1.2.0"))
+    (project.file("b.bin", material::image("1.2.0")), server)
 }
 
 /// The keys that count: role, ids, and where they are.
-fn listed(project: &Project) -> KeysList {
+pub(crate) fn listed(project: &Project) -> KeysList {
     let mut found = None;
     project
         .run(["keys", "list", "--format", "json"])
@@ -27,7 +39,7 @@ fn listed(project: &Project) -> KeysList {
     found.unwrap()
 }
 
-fn id(project: &Project, role: &str) -> String {
+pub(crate) fn id(project: &Project, role: &str) -> String {
     let report = listed(project);
     let keys = report.roles.into_iter().find(|it| it.role == role).unwrap().keys;
     let [key] = &keys[..] else { panic!("one key") };
@@ -36,9 +48,9 @@ fn id(project: &Project, role: &str) -> String {
 
 /// Rotates; gives what was reported.
 #[track_caller]
-fn rotate(project: &Project, arguments: &[&str]) -> KeysRotate {
+pub(crate) fn rotate(project: &Project, arguments: &[&str]) -> KeysRotate {
     let mut found = None;
-    let arguments = ["keys", "rotate", "--format", "json"].iter().chain(arguments);
+    let arguments = ["keys", "rotate", "--yes", "--format", "json"].iter().chain(arguments);
     project
         .run(arguments.copied())
         .exits(0)
@@ -49,7 +61,7 @@ fn rotate(project: &Project, arguments: &[&str]) -> KeysRotate {
 
 /// Refused in both formats, with nothing written.
 #[track_caller]
-fn refused(project: &Project, arguments: &[&str], code: i32, stderr: &str) {
+pub(crate) fn refused(project: &Project, arguments: &[&str], code: i32, stderr: &str) {
     let arguments = || ["keys", "rotate"].into_iter().chain(arguments.iter().copied());
     project.run(arguments()).exits(code).stdout("").stderr(stderr).wrote_nothing();
     project
@@ -62,10 +74,10 @@ fn refused(project: &Project, arguments: &[&str], code: i32, stderr: &str) {
 
 #[test]
 fn the_online_roles_get_new_keys_and_devices_follow() {
-    let project = published();
+    let (project, _server) = published();
     let old = ["targets", "snapshot", "timestamp"].map(|role| id(&project, role)[..16].to_owned());
     let embedded = project.read("trust/root.json");
-    let run = project.run(["keys", "rotate"]).exits(0).stderr("");
+    let run = project.run(["keys", "rotate", "--yes"]).exits(0).stderr("");
     let new = ["targets", "snapshot", "timestamp"].map(|role| id(&project, role)[..16].to_owned());
     let folder = format!("[ROOT]/{KEYS}");
     let roles: String = ["targets", "snapshot", "timestamp"]
@@ -82,7 +94,8 @@ fn the_online_roles_get_new_keys_and_devices_follow() {
     run.stdout(&format!(
         "{roles}\
          roots 2 and 3 made, good until [TIME]; the newest in `trust/root.json` and dir:dist\n\
-         what is published signed again\n\
+         what is published signed again:\n  \
+         1.1.0 for esp32c3, SHA-256 [SHA-256]\n\
          a device with root 1: trusts 1 → 2 → 3, and reads the releases\n"
     ));
     assert_eq!(project.read("trust/root.json"), project.read("dist/metadata/3.root.json"));
@@ -121,19 +134,26 @@ fn the_online_roles_get_new_keys_and_devices_follow() {
 
 #[test]
 fn in_json_every_change_and_every_walk_is_told() {
-    let project = published();
+    let (project, server) = published();
     let old = id(&project, "timestamp");
     let report = rotate(&project, &["--role", "timestamp"]);
     assert_eq!((report.command.as_str(), report.dry_run), ("keys rotate", false));
     assert_eq!((report.roots, report.signed_again), (vec![2, 3], true));
     assert_eq!((report.file.as_str(), report.store.as_str()), ("trust/root.json", "dir:dist"));
     let [change] = &report.changed[..] else { panic!("one change") };
-    assert_eq!((change.role.as_str(), change.old.as_ref()), ("timestamp", Some(&old)));
+    assert_eq!((change.role.as_str(), &change.old[..]), ("timestamp", &[old.clone()][..]));
     assert_eq!(change.new.as_deref(), Some(id(&project, "timestamp").as_str()));
     assert!(change.retired.as_ref().unwrap().ends_with(&format!("timestamp.{}.pem", &old[..16])));
     assert_eq!(change.variable, None);
+    let [dropped] = &report.dropped[..] else { panic!("one key less") };
+    assert_eq!((dropped.role.as_str(), dropped.key.as_str()), ("timestamp", old.as_str()));
+    assert_eq!((report.finished, report.waiting_for), (true, None));
+    assert_eq!(report.url.as_deref(), Some(server.report.url.trim_end_matches('/')));
+    let [release] = &report.releases[..] else { panic!("one release") };
+    assert_eq!((release.version.as_str(), release.chip.as_str()), ("1.1.0", "esp32c3"));
+    assert_eq!(release.sha256.len(), 64);
     let [walk] = &report.devices[..] else { panic!("one root in the field") };
-    assert_eq!((walk.embedded, walk.reads_releases), (1, Some(true)));
+    assert_eq!((walk.embedded, walk.reads_releases, walk.in_any_order), (1, Some(true), true));
     assert_eq!(walk.roots, [1, 2, 3]);
     // The list of images keeps its file.
     assert!(!project.path("dist/metadata/2.targets.json").exists());
@@ -143,7 +163,7 @@ fn in_json_every_change_and_every_walk_is_told() {
 
 #[test]
 fn the_root_s_own_key_is_replaced_too() {
-    let project = published();
+    let (project, _server) = published();
     let report = rotate(&project, &["--role", "root"]);
     assert_eq!((report.roots, report.signed_again), (vec![2], false));
     let report = rotate(&project, &["--role", "root", "--role", "targets"]);
@@ -155,7 +175,7 @@ fn the_root_s_own_key_is_replaced_too() {
 
 #[test]
 fn a_dry_run_says_what_would_be_and_writes_nothing() {
-    let project = published();
+    let (project, _server) = published();
     project
         .run(["keys", "rotate", "--role", "targets", "--dry-run"])
         .exits(0)
@@ -165,7 +185,8 @@ fn a_dry_run_says_what_would_be_and_writes_nothing() {
                 && text.ends_with(
                     "roots 2 and 3 would be made, good until [TIME]; the newest would be in \
                      `trust/root.json` and dir:dist\n\
-                     what is published would be signed again\n\
+                     what is published would be signed again:\n  \
+                     1.1.0 for esp32c3, SHA-256 [SHA-256]\n\
                      a device with root 1: trusts 1 → 2 → 3, and reads the releases\n",
                 )
         })
@@ -175,7 +196,7 @@ fn a_dry_run_says_what_would_be_and_writes_nothing() {
 
 #[test]
 fn a_root_is_renewed_with_the_keys_that_are_there() {
-    let project = published();
+    let (project, _server) = published();
     let keys = id(&project, "targets");
     let report = rotate(&project, &["--renew"]);
     assert_eq!((report.roots, report.signed_again, report.changed.len()), (vec![2], false, 0));
@@ -190,7 +211,8 @@ fn a_root_is_renewed_with_the_keys_that_are_there() {
 
 #[test]
 fn keys_can_change_before_anything_is_published() {
-    let project = Project::made().file("a.bin", material::image("1.1.0"));
+    let (project, _server) = hosted();
+    let project = project.file("a.bin", material::image("1.1.0"));
     let report = rotate(&project, &[]);
     assert_eq!((report.roots, report.signed_again), (vec![2], false));
     assert_eq!(report.devices[0].reads_releases, None);
@@ -201,7 +223,7 @@ fn keys_can_change_before_anything_is_published() {
 
 #[test]
 fn without_the_root_key_nothing_is_rotated() {
-    let project = published();
+    let (project, _server) = published();
     fs::remove_file(project.around(&format!("{KEYS}/root.pem"))).unwrap();
     let file = format!("[ROOT]/{KEYS}/root.pem");
     let stderr = format!(
@@ -216,7 +238,7 @@ fn without_the_root_key_nothing_is_rotated() {
 
 #[test]
 fn a_root_key_that_the_root_does_not_list_rotates_nothing() {
-    let project = published();
+    let (project, _server) = published();
     let keys = project.around(KEYS);
     fs::copy(keys.join("targets.pem"), keys.join("root.pem")).unwrap();
     refused(
@@ -231,7 +253,7 @@ fn a_root_key_that_the_root_does_not_list_rotates_nothing() {
 
 #[test]
 fn the_root_key_can_come_from_a_stick_or_the_environment() {
-    let project = published();
+    let (project, _server) = published();
     let key = project.around(&format!("{KEYS}/root.pem"));
     let text = fs::read_to_string(&key).unwrap();
     fs::rename(&key, project.around("home/stick.pem")).unwrap();
@@ -239,21 +261,26 @@ fn the_root_key_can_come_from_a_stick_or_the_environment() {
     let report = rotate(&project, &["--role", "targets", "--root-key", stick.to_str().unwrap()]);
     assert_eq!(report.roots, [2, 3]);
     fs::remove_file(stick).unwrap();
-    let project = project.env("ESP_OTA_KEY_ROOT", text);
-    let report = rotate(&project, &["--role", "root"]);
-    assert_eq!(report.roots, [4]);
-    assert_eq!(report.changed[0].variable.as_deref(), Some("ESP_OTA_KEY_ROOT"));
-    // The variable still has the old key, the file the new one.
-    assert!(key.is_file());
+    let project = project.env("ESP_OTA_KEY_ROOT", text.clone());
+    let report = rotate(&project, &["--role", "snapshot"]);
+    assert_eq!(report.roots, [4, 5]);
+    let project = project.env("ESP_OTA_KEY_ROOT", "").input(text);
+    let report = rotate(&project, &["--role", "root", "--root-key", "-"]);
+    assert_eq!(report.roots, [6]);
+    assert!(key.is_file(), "the new one");
+    rotate(&project, &["--renew"]);
+    let project = project.input("no key\n");
     project
-        .run(["keys", "rotate", "--renew"])
-        .exits(6)
+        .run(["keys", "rotate", "--renew", "--root-key", "-"])
+        .exits(3)
         .stdout("")
-        .stderr_is(|text| text.contains("may not sign for the root role"));
+        .stderr_is(|text| text.starts_with("error: cannot use the signing key in `standard input`"))
+        .wrote_nothing();
 }
 
 #[test]
 fn keys_made_under_a_passphrase_are_encrypted_and_useless_without_it() {
+    // Without a URL there is nobody to ask.
     let project = Project::new().env("ESP_OTA_KEY_PASSPHRASE", "correct horse");
     project.run(["init", "--product", "thermostat"]).exits(0).stderr("");
     let is_encrypted = |project: &Project| {
@@ -284,7 +311,7 @@ fn keys_made_under_a_passphrase_are_encrypted_and_useless_without_it() {
 
 #[test]
 fn a_key_that_is_out_of_use_publishes_nothing() {
-    let project = published();
+    let (project, _server) = published();
     let old = id(&project, "targets");
     rotate(&project, &["--role", "targets"]);
     let keys = project.around(KEYS);
@@ -299,13 +326,13 @@ fn a_key_that_is_out_of_use_publishes_nothing() {
 
 #[test]
 fn a_rotation_that_was_cut_is_completed_by_the_next_run() {
-    let project = published();
+    let (project, _server) = published();
     fs::remove_dir(project.path("dist/metadata/staged")).unwrap();
     let project = project.file("dist/metadata/staged", "in the way\n");
     let live = project.read("dist/metadata/timestamp.json");
-    project.run(["keys", "rotate", "--role", "targets"]).exits(5).stdout("").stderr_is(|text| {
-        text.starts_with("error: cannot write `dist/metadata/staged/timestamp.json`\n")
-    });
+    project.run(["keys", "rotate", "--role", "targets", "--yes"]).exits(5).stdout("").stderr_is(
+        |text| text.starts_with("error: cannot write `dist/metadata/staged/timestamp.json`\n"),
+    );
     // The new key is safe, the root that lists both keys is there, and devices see no difference.
     assert!(project.around(&format!("{KEYS}/targets.next.pem")).is_file());
     assert!(project.path("dist/metadata/2.root.json").is_file());
@@ -315,9 +342,16 @@ fn a_rotation_that_was_cut_is_completed_by_the_next_run() {
     assert!(next.is_empty(), "root 2 lists the key already");
 
     let project = project.without("dist/metadata/staged");
-    let report = rotate(&project, &["--role", "timestamp"]);
+    refused(
+        &project,
+        &["--role", "timestamp"],
+        1,
+        "error: a rotation is half done: root 2 still lists keys of targets that are leaving\n  \
+         help: complete it with `cargo esp-ota keys rotate`, then run this again\n",
+    );
+    let report = rotate(&project, &["--role", "targets"]);
     let changed: Vec<&str> = report.changed.iter().map(|it| it.role.as_str()).collect();
-    assert_eq!(changed, ["targets", "timestamp"]);
+    assert_eq!((changed, report.roots, report.finished), (vec!["targets"], vec![3], true));
     assert!(!project.around(&format!("{KEYS}/targets.next.pem")).exists());
     let report = listed(&project);
     assert!(report.roles.iter().all(|role| role.keys.len() == 1));
@@ -330,7 +364,7 @@ fn a_rotation_that_was_cut_is_completed_by_the_next_run() {
 
 #[test]
 fn a_root_that_somebody_put_into_the_store_is_an_alarm() {
-    let project = published();
+    let (project, _server) = published();
     let other = Project::new();
     other.run(["init", "--product", "thermostat"]).exits(0).stderr("");
     let project = project.file("dist/metadata/2.root.json", other.read("trust/root.json"));
@@ -340,10 +374,9 @@ fn a_root_that_somebody_put_into_the_store_is_an_alarm() {
             .exits(6)
             .stdout("")
             .stderr_is(|text| {
-                text.starts_with("error: root 2 in the store does not follow the one before it\n")
+                text.starts_with("error: root 2 does not follow the one before it\n")
                     && text.ends_with(
-                        "\n  help: find out who wrote `metadata/2.root.json` into the store; \
-                         devices refuse it\n",
+                        "\n  help: find out who wrote `metadata/2.root.json`; devices refuse it\n",
                     )
             })
             .wrote_nothing();
@@ -352,7 +385,7 @@ fn a_root_that_somebody_put_into_the_store_is_an_alarm() {
 
 #[test]
 fn the_list_says_where_each_key_is_and_until_when_it_counts() {
-    let project = published();
+    let (project, _server) = published();
     let folder = format!("[ROOT]/{KEYS}");
     project
         .run(["keys", "list"])
@@ -379,7 +412,7 @@ fn the_list_says_where_each_key_is_and_until_when_it_counts() {
 
 #[test]
 fn the_public_root_is_given_out_byte_for_byte() {
-    let project = published();
+    let (project, _server) = published();
     let root = project.read("trust/root.json");
     project
         .run(["keys", "export"])

@@ -66,6 +66,15 @@ pub(crate) fn for_chip(mut image: Vec<u8>, id: u16) -> Vec<u8> {
     image
 }
 
+/// The same image under another version: 32 bytes of the app descriptor, behind the headers, its
+/// magic, its secure version and two reserved words.
+pub(crate) fn with_version(mut image: Vec<u8>, version: &str) -> Vec<u8> {
+    let field = &mut image[24 + 8 + 16..][..32];
+    field.fill(0);
+    field[..version.len()].copy_from_slice(version.as_bytes());
+    with_checksum(image)
+}
+
 /// Makes checksum and digest fit what was changed: the checksum is the XOR of all segment bytes
 /// and 0xEF, in the last byte before the digest.
 pub(crate) fn with_checksum(mut image: Vec<u8>) -> Vec<u8> {

@@ -430,6 +430,25 @@ fn a_store_that_cannot_be_written_shows_devices_nothing_new() {
 }
 
 #[test]
+fn a_plain_copy_that_cannot_be_written_is_no_secret_and_the_release_is_live() {
+    let project = project().folder("dist/esp32c3/firmware.bin");
+    project.run(["publish", "a.bin", "-q"]).exits(5).stdout("").stderr_is(|text| {
+        text.starts_with(
+            "warning: devices see the new release, but not everything beside it is in place\n\
+             error: cannot ",
+        ) && text.contains("`dist/esp32c3/firmware.bin`")
+    });
+    project.run(["check"]).exits(0).stdout_is(|text| text.contains("1 release")).stderr("");
+    fs::remove_dir(project.path("dist/esp32c3/firmware.bin")).unwrap();
+    project
+        .run(["publish", "a.bin", "-q"])
+        .exits(0)
+        .stdout_is(|text| text.contains("is published already"))
+        .stderr("")
+        .changed(&["dist/esp32c3/firmware.bin"]);
+}
+
+#[test]
 fn a_repository_that_somebody_changed_is_not_added_to() {
     let project = published().file("b.bin", material::image("1.2.0"));
     let metadata = "dist/metadata/1.targets.json";

@@ -287,11 +287,9 @@ fn a_release_that_devices_cannot_install_gets_none() {
     let image = fs::read(&target).unwrap();
     fs::write(&target, material::tampered(image)).unwrap();
     let live = project.read("dist/metadata/timestamp.json");
-    project
-        .run(["rollout", "set", "1"])
-        .exits(6)
-        .stdout("")
-        .stderr_is(|text| text.contains("error: the device's agent does not take the release ("));
+    project.run(["rollout", "set", "1"]).exits(6).stdout("").stderr_is(|text| {
+        text.contains("caused by: the device's agent does not take the release (")
+    });
     assert_eq!(project.read("dist/metadata/timestamp.json"), live);
 }
 

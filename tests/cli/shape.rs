@@ -110,7 +110,9 @@ reports! {
     }
     KeysRotate {
         dry_run: bool, roots: Vec<u64>, expires: String, file: String, store: String,
-        signed_again: bool, changed: Vec<ChangedKey>, devices: Vec<Walk>,
+        url: Option<String>, signed_again: bool, releases: Vec<SignedRelease>,
+        changed: Vec<ChangedKey>, dropped: Vec<DroppedKey>, finished: bool,
+        waiting_for: Option<String>, devices: Vec<Walk>,
     }
     KeysExport {
         version: u64, expires: String, sha256: String, file: Option<String>,
@@ -251,10 +253,14 @@ parts! {
     ListedKey { id: String, place: Option<String>, }
     OtherKey { file: String, id: Option<String>, }
     ChangedKey {
-        role: String, old: Option<String>, new: Option<String>, file: String,
+        role: String, old: Vec<String>, new: Option<String>, file: String,
         retired: Option<String>, variable: Option<String>,
     }
-    Walk { embedded: u64, roots: Vec<u64>, reads_releases: Option<bool>, }
+    DroppedKey { role: String, key: String, }
+    SignedRelease { version: String, chip: String, sha256: String, }
+    Walk {
+        embedded: u64, roots: Vec<u64>, reads_releases: Option<bool>, in_any_order: bool,
+    }
     ExportedRole { role: String, threshold: u64, keys: Vec<String>, }
     Aimed { version: String, size: u64, sha256: String, agent: String, rollout_percent: u8, }
     Start {

@@ -96,11 +96,10 @@ async fn tough_follows_new_keys_of_every_role_from_the_first_root() {
     let (project, mut published) = published(&["1.0.0"]);
     let first = fs::read(project.path("trust/root.json")).unwrap();
     let roles = ["root", "targets", "snapshot", "timestamp"];
-    let rotate = ["keys", "rotate", "-q"].into_iter();
-    project
-        .run(rotate.chain(roles.into_iter().flat_map(|role| ["--role", role])))
-        .exits(0)
-        .stderr("");
+    let rotate = ["keys", "rotate", "--offline", "--yes", "-qq"];
+    let named = roles.into_iter().flat_map(|role| ["--role", role]);
+    project.run(rotate.into_iter().chain(named)).exits(0).stderr("");
+    project.run(rotate).exits(0).stderr("");
     let next = material::image("1.1.0");
     let project = project.file("a.bin", &next);
     project.run(["publish", "a.bin", "-q"]).exits(0).stderr("");

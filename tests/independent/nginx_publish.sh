@@ -49,6 +49,12 @@ daemon off; worker_processes 2; user $(id -un) $(id -gn); pid nginx/pid; error_l
 events {}
 http {
     access_log off; default_type application/octet-stream;
+    map \$uri \$ota_cache {
+        default                        "public, max-age=31536000, immutable";
+        ~/metadata/timestamp\.json\$    "no-cache";
+        ~/metadata/staged/             "no-store";
+        ~/firmware\.bin\$               "no-cache";
+    }
     client_body_temp_path $folder/nginx/body; proxy_temp_path nginx/proxy; fastcgi_temp_path nginx/fastcgi;
     uwsgi_temp_path nginx/uwsgi; scgi_temp_path nginx/scgi;
     ssl_certificate $folder/bench-server.pem; ssl_certificate_key $folder/bench-server.key;
@@ -58,8 +64,8 @@ http {
         location /t/ {
             dav_methods PUT DELETE MKCOL COPY MOVE;
             create_full_put_path on;
-            dav_access user:rw group:r all:r;
             client_max_body_size 64m;
+            add_header Cache-Control \$ota_cache;
             limit_except GET { auth_basic "releases"; auth_basic_user_file $folder/passwords; }
         }
     }
@@ -194,6 +200,14 @@ curl --silent --show-error --cacert bench.pem --connect-to "updates.test:443:$ad
     --output got.bin "$url/esp32c3/firmware.bin"
 grep -q '^HTTP/1.1 200' head || { cat head; fail 'firmware.bin: no 200'; }
 grep -qi "^content-length: $(wc -c <"$winner.bin")" head || { cat head; fail 'firmware.bin: Content-Length'; }
+# header PATTERN PATH: what the server says of a file, so that caches do no harm.
+header() {
+    curl --silent --cacert bench.pem --connect-to "updates.test:443:$address" --head "$url/$2" | grep -qi "^cache-control: $1" \
+        || fail "$2 is not served with \"$1\""
+}
+header no-cache metadata/timestamp.json
+header no-cache esp32c3/firmware.bin
+header 'public, max-age=31536000, immutable' metadata/1.root.json
 cmp got.bin "$winner.bin" || fail "firmware.bin is not $winner"
 echo "firmware.bin is $winner, $(wc -c <got.bin) bytes, no redirect"
 (cd thermostat && "$tool" check --color never | grep '^repository') || fail 'check'

@@ -233,10 +233,9 @@ pub(super) fn cargo_home(variable: Option<&OsStr>) -> Option<PathBuf> {
     }
 }
 
+#[cfg(unix)] // for the paths
 #[cfg(test)]
 mod tests {
-    #![cfg(unix)] // paths
-
     use super::*;
 
     fn places() -> Places {

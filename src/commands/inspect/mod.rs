@@ -15,8 +15,14 @@ use crate::image::inspect::{
     Elf, Expected, Flash, Image, Inspection, Kind, MOST_BYTES, Note, Slot, Unfit, digest, inspect,
 };
 
+use crate::release::rules::{self, Refused};
+
 /// Stands for standard input, where a file is expected.
 const STANDARD_INPUT: &str = "-";
+
+/// Codes of notes about a version that only the command line can give.
+const VERSION_NOTES: [&str; 4] =
+    ["no-descriptor", "version-not-semantic", "version-with-build", "version-between-releases"];
 
 /// Say what a file is, and whether it may be published
 #[derive(Debug, clap::Args)]
@@ -98,7 +104,26 @@ fn read(file: &Path) -> Result<Vec<u8>, ContextError> {
     context::read(file, MOST_BYTES)
 }
 
-fn report(file: PathBuf, bytes: &[u8], found: Inspection, expected: &Expected) -> InspectReport {
+/// What `publish` would say of the version of a good image, which says one.
+fn version_note(found: &Inspection) -> Option<Note> {
+    let app = found.image.as_ref()?.descriptor.as_ref().filter(|_| found.is_publishable())?;
+    let refused = rules::version(&app.version).err()?;
+    let code = match refused {
+        Refused::Build { .. } => "version-with-build",
+        Refused::Describe(_) => "version-between-releases",
+        _ => "version-not-semantic",
+    };
+    let help = refused.help().unwrap_or_default();
+    Some(Note { code, message: format!("`publish` takes another version: {refused}; {help}") })
+}
+
+fn report(
+    file: PathBuf,
+    bytes: &[u8],
+    mut found: Inspection,
+    expected: &Expected,
+) -> InspectReport {
+    found.notes.extend(version_note(&found));
     let length = found.image.as_ref().and_then(|image| image.length).filter(|_| {
         // Nothing else goes into a slot.
         found.kind == Kind::App
@@ -124,6 +149,13 @@ fn report(file: PathBuf, bytes: &[u8], found: Inspection, expected: &Expected) -
         elf: found.elf,
         flash: found.flash,
         notes: found.notes,
+    }
+}
+
+impl InspectReport {
+    /// Whether `publish` cannot take the version from the image.
+    fn needs_version(&self) -> bool {
+        self.notes.iter().any(|note| VERSION_NOTES.contains(&note.code))
     }
 }
 

@@ -11,10 +11,13 @@ impl Report for InspectReport {
     fn human(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
         let file = paint.tone(Tone::Strong, self.file.display());
         let chip = self.chip.map_or(String::new(), |chip| format!(" for {chip}"));
-        let verdict = match (self.publishable, self.expected_chip) {
-            (false, _) => paint.tone(Tone::Bad, "not to be published"),
-            (true, Some(_)) => paint.tone(Tone::Good, "good to publish"),
-            (true, None) => paint.tone(Tone::Good, "good to publish for that chip"),
+        let verdict = match (self.publishable, self.needs_version(), self.expected_chip) {
+            (false, _, _) => paint.tone(Tone::Bad, "not to be published"),
+            (true, true, _) => {
+                paint.tone(Tone::Warning, "good to publish with `--release-version`")
+            }
+            (true, false, Some(_)) => paint.tone(Tone::Good, "good to publish"),
+            (true, false, None) => paint.tone(Tone::Good, "good to publish for that chip"),
         };
         writeln!(out, "{file}: {}{chip}: {verdict}", self.kind)?;
         if self.kind != Kind::App && !self.evidence.is_empty() {

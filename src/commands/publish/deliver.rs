@@ -12,11 +12,15 @@ use super::rehearsal::{NotRehearsed, Rehearsed};
 use crate::commands::Context;
 use crate::config::Project;
 use crate::error::Failure;
-use crate::release::plan::{LIVE_TIMESTAMP, Plan, Upload};
+use crate::release::keys::Role;
+use crate::release::plan::{LIVE_TIMESTAMP, Plan, STAGED_TIMESTAMP, Upload};
 use crate::release::repository::{State, View};
-use crate::release::store::Store;
+use crate::release::store::{Store, StoreError};
 use crate::trust::PinnedRoot;
 use crate::virtual_device::rehearsal::{Onlooker, Place, Source, build_time, file};
+
+/// How often a staged timestamp is put back that another publish, with an older claim, replaced.
+const MOST_TRIES: usize = 4;
 
 /// Everything around a plan that does not change.
 #[derive(Debug)]
@@ -98,16 +102,56 @@ impl Delivery<'_> {
         plan: &Plan,
     ) -> Result<Delivered, Failure> {
         self.upload(plan).await?;
-        let delivered = match &plan.timestamp {
-            Some(timestamp) => self.prove(before, timestamp).await?,
-            None => Delivered::default(),
+        let Some(timestamp) = &plan.timestamp else {
+            self.store.promote(plan).await?;
+            return Ok(Delivered::default());
         };
-        self.store.promote(plan).await?;
-        let live_at_url = match (&plan.timestamp, self.outside) {
-            (Some(timestamp), Some(outside)) => Some(self.is_live(outside, timestamp).await),
-            (_, None) | (None, _) => None,
+        let delivered = self.prove_and_promote(before, plan, timestamp).await?;
+        let live_at_url = match self.outside {
+            Some(outside) => Some(self.is_live(outside, timestamp).await),
+            None => None,
         };
         Ok(Delivered { live_at_url, ..delivered })
+    }
+
+    /// Two that publish at once share one place for the staged timestamp. Whoever has the newest
+    /// claim puts its own there again and begins anew; the other gives up.
+    async fn prove_and_promote(
+        &self,
+        before: &State,
+        plan: &Plan,
+        timestamp: &[u8],
+    ) -> Result<Delivered, Failure> {
+        for _ in 0..MOST_TRIES {
+            let done = match self.prove(before, timestamp).await {
+                Ok(delivered) => {
+                    self.store.promote(plan).await.map(|()| delivered).map_err(Failure::from)
+                }
+                Err(failure) => Err(failure),
+            };
+            if done.is_ok() {
+                return done;
+            }
+            let live = self.store.read(LIVE_TIMESTAMP).await?;
+            if live.as_deref() == Some(timestamp) {
+                let words = "devices see the new release, but not everything beside it is in place";
+                self.context.output.warn(words);
+                return done;
+            }
+            let staged = self.store.read(STAGED_TIMESTAMP).await?;
+            if staged.as_deref() == Some(timestamp) {
+                return done;
+            }
+            let ours = plan.number(Role::Snapshot).unwrap_or(u64::MAX);
+            if live != plan.base || self.store.highest(Role::Snapshot, ours).await?.is_some() {
+                // What was seen on the way was partly of the other: it proves nothing.
+                return Err(StoreError::NotStaged.into());
+            }
+            for upload in plan.uploads.iter().filter(|it| it.path == STAGED_TIMESTAMP) {
+                self.store.upload(upload).await?;
+            }
+        }
+        Err(StoreError::NotStaged.into())
     }
 
     async fn upload(&self, plan: &Plan) -> Result<(), Failure> {

@@ -8,11 +8,13 @@ mod preview;
 mod refresh;
 mod rehearsal;
 mod report;
+mod revert;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use semver::Version;
 
 use super::{Context, build, ca, context, project_agent};
 use crate::agent;
@@ -31,15 +33,21 @@ pub use error::PublishError;
 use preview::Preview;
 use report::ImageReport;
 pub(super) use report::PublishReport;
+use revert::Revert;
 
 /// Sign a release, rehearse it and publish it
 #[derive(Debug, clap::Args)]
 pub struct Publish {
     /// App images, one for each chip [default: build the firmware first]
     images: Vec<PathBuf>,
-    /// Version, where the images state none
+    /// Version, where the images state none; with `--revert`, that of the new release [default there:
+    /// the next one]
     #[arg(long = "release-version", value_name = "VERSION")]
     version: Option<String>,
+    /// Publish the content of this older release again, under a newer version
+    #[arg(long, value_name = "VERSION", value_parser = super::rollout::version,
+        conflicts_with = "images")]
+    revert: Option<Version>,
     /// Share of the devices that may take it
     #[arg(long, value_name = "PERCENT", default_value_t = WHOLE_FLEET,
         value_parser = clap::value_parser!(u8).range(0..=100))]
@@ -49,7 +57,7 @@ pub struct Publish {
     accept_agent_drift: bool,
     /// Sign what is published again, so that it is good for longer; needs the snapshot and timestamp
     /// keys alone
-    #[arg(long, conflicts_with_all = ["images", "version", "rollout", "accept_agent_drift"])]
+    #[arg(long, conflicts_with_all = ["images", "version", "rollout", "accept_agent_drift", "revert"])]
     refresh: bool,
     /// Say what would be written, and write nothing
     #[arg(long)]
@@ -76,6 +84,15 @@ impl Publish {
     /// Publishes one release, or signs the published ones again.
     pub fn run(self, context: &Context) -> Result<Exit, Failure> {
         let project = context.project(&self.project)?;
+        if let Some(to) = &self.revert {
+            let revert = Revert {
+                to,
+                version: self.version.as_deref(),
+                percent: self.rollout,
+                accept_agent_drift: self.accept_agent_drift,
+            };
+            return revert::run(context, &project, &revert, self.reading, self.dry_run);
+        }
         if self.refresh {
             return refresh::run(context, &project, self.reading, self.dry_run);
         }

@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::image::inspect::{Expected, MOST_BYTES, app_image};
 use crate::release::custom::{Custom, Rollout, VersionSource};
 use crate::release::repository::NewRelease;
+use crate::release::rules;
 use crate::trust::PinnedRoot;
 use crate::virtual_device::caps;
 
@@ -68,9 +69,7 @@ fn custom(project: &Project, info: &ImageInfo, terms: &Terms<'_>) -> Result<Cust
     let stated = info.descriptor.as_ref().map_or("", |it| it.version());
     let (version, version_source) = match terms.version {
         None => (stated, VersionSource::AppDescriptor),
-        Some(given) if stated.is_empty() || semver::Version::parse(stated).is_err() => {
-            (given, VersionSource::CommandLine)
-        }
+        Some(given) if rules::version(stated).is_err() => (given, VersionSource::CommandLine),
         Some(given) if given == stated => (stated, VersionSource::AppDescriptor),
         Some(given) => {
             let (stated, given) = (stated.to_owned(), given.to_owned());

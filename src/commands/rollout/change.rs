@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use semver::Version;
 
-use super::pick::{Wanted, pick};
+use super::pick::{Wanted, pick, version};
 use super::report::{ChangeReport, Changed};
 use super::share::Share;
 use super::{RolloutError, plain};
@@ -49,11 +49,6 @@ struct Which {
     reading: Reading,
     #[command(flatten)]
     project: Overrides,
-}
-
-fn version(text: &str) -> Result<Version, String> {
-    let version = Version::parse(text.strip_prefix('v').unwrap_or(text));
-    version.map_err(|error| error.to_string())
 }
 
 impl Set {

@@ -14,6 +14,7 @@ mod standing;
 use super::Context;
 use crate::error::{Exit, Failure};
 pub use error::RolloutError;
+pub(super) use pick::{Wanted, pick, version};
 
 /// Staged rollout of what is published
 #[derive(Debug, clap::Args)]

@@ -10,15 +10,15 @@ use crate::release::rules::Release;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<'a> {
-    pub(super) product: &'a str,
-    pub(super) channel: &'a str,
+pub(in crate::commands) struct Wanted<'a> {
+    pub(in crate::commands) product: &'a str,
+    pub(in crate::commands) channel: &'a str,
     /// `None`: every chip.
-    pub(super) chip: Option<Chip>,
+    pub(in crate::commands) chip: Option<Chip>,
     /// `None`: the newest.
-    pub(super) version: Option<&'a Version>,
+    pub(in crate::commands) version: Option<&'a Version>,
     /// The store, for words.
-    pub(super) store: &'a str,
+    pub(in crate::commands) store: &'a str,
 }
 
 /// The releases of one version, one for each chip.
@@ -26,7 +26,7 @@ pub(super) struct Wanted<'a> {
 /// # Errors
 ///
 /// Where there is none, and where chips have different newest versions: nothing is guessed.
-pub(super) fn pick<'a>(
+pub(in crate::commands) fn pick<'a>(
     listed: &'a [Release],
     wanted: &Wanted<'_>,
 ) -> Result<Vec<&'a Release>, RolloutError> {
@@ -75,6 +75,12 @@ pub(super) fn pick<'a>(
     };
     let is_wanted = |(found, _): &&(Version, &Release)| found == version;
     Ok(candidates.iter().filter(is_wanted).map(|(_, release)| *release).collect())
+}
+
+/// Reads a version from the command line.
+pub(in crate::commands) fn version(text: &str) -> Result<Version, String> {
+    let version = Version::parse(text.strip_prefix('v').unwrap_or(text));
+    version.map_err(|error| error.to_string())
 }
 
 fn newest_of_chips<'a>(candidates: &'a [(Version, &Release)]) -> BTreeMap<Chip, &'a Version> {

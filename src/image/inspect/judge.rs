@@ -190,21 +190,11 @@ fn misaligned(walk: &Walk, bytes: &[u8]) -> Option<Unfit> {
 
 fn notes(walk: &Walk, app: Option<&descriptor::App>) -> Vec<Note> {
     let mut notes = Vec::new();
-    match app {
-        None => notes.push(Note {
+    if app.is_none() {
+        notes.push(Note {
             code: "no-descriptor",
             message: "it has no app descriptor: `publish` needs `--release-version`".to_owned(),
-        }),
-        Some(app) => {
-            let version = app.version.strip_prefix('v').unwrap_or(&app.version);
-            if semver::Version::parse(version).is_err() {
-                let message = format!(
-                    "its version `{}` is not a semantic one: `publish` needs `--release-version`",
-                    app.version
-                );
-                notes.push(Note { code: "version-not-semantic", message });
-            }
-        }
+        });
     }
     let Some(chip) = walk.header.chip() else { return notes };
     for (index, segment) in walk.segments.iter().enumerate() {

@@ -19,7 +19,7 @@ mod unfit;
 mod walk;
 
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 

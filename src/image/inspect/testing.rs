@@ -12,7 +12,7 @@ pub(super) const DATA: u32 = 0x3c00_0020;
 pub(super) const CODE: u32 = 0x4038_0000;
 
 /// An app image for the ESP32-C3.
-pub(super) fn app(version: &str) -> Vec<u8> {
+pub(in crate::image) fn app(version: &str) -> Vec<u8> {
     let mut data = vec![0; 256];
     data[..4].copy_from_slice(&0xabcd_5432_u32.to_le_bytes());
     data[16..16 + version.len()].copy_from_slice(version.as_bytes());

@@ -125,7 +125,7 @@ impl Sealed {
         uploads.push(Upload {
             path: STAGED_TIMESTAMP.to_owned(),
             bytes: self.timestamp.clone(),
-            existing: Existing::Replace,
+            existing: Existing::Newest(self.snapshot.0.get()),
         });
         uploads
     }

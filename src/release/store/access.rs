@@ -1,6 +1,7 @@
 //! What a store over a network asks for: whom to trust, and who asks.
 
 use std::fmt;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
@@ -13,6 +14,30 @@ pub(super) const PASSWORD: &str = "ESP_OTA_STORE_PASSWORD";
 /// A bearer token, in place of both.
 pub(super) const TOKEN: &str = "ESP_OTA_STORE_TOKEN";
 
+/// How long to wait, and how often to try.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the next byte, in either direction.
+    pub stall: Duration,
+    /// Before the second try; each further one waits twice as long.
+    pub pause: Duration,
+    /// Tries after the first.
+    pub retries: usize,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            stall: Duration::from_secs(60),
+            pause: Duration::from_millis(500),
+            retries: 4,
+        }
+    }
+}
+
 /// Whom to trust beside Mozilla's set, and who asks.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
@@ -20,6 +45,8 @@ pub struct Access {
     pub roots: Vec<CertificateDer<'static>>,
     /// `None`: the store is asked without a name.
     pub credentials: Option<Credentials>,
+    /// How long to wait, and how often to try.
+    pub patience: Patience,
 }
 
 /// Who asks. Never printed.

@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use super::keys::Role;
 use super::plan::{Existing, Plan, Upload};
-pub use access::{Access, Credentials};
+pub use access::{Access, Credentials, Patience};
 use dir::Directory;
 pub use error::StoreError;
+use webdav::WebDav;
 pub use webdav::WebDavError;
-use webdav::{Patience, WebDav};
 
 /// How far file numbers may run ahead of the live version: one for each publish that died, and
 /// nobody has that many. Beyond it somebody planted a number to use up ours.
@@ -53,7 +53,7 @@ impl Store {
     /// Opens any store. Of `access` a folder needs nothing.
     pub fn open(text: &str, project: &Path, access: Access) -> Result<Self, StoreError> {
         if Self::is_remote(text) {
-            let store = WebDav::open(text, access, Patience::default())?;
+            let store = WebDav::open(text, access)?;
             return Ok(Self::WebDav(Arc::new(store)));
         }
         Self::parse(text, project)
@@ -126,6 +126,10 @@ impl Store {
         match existing {
             Existing::Lost => self.create_new(path, bytes, progress).await,
             Existing::Replace => self.replace(path, bytes, progress).await,
+            Existing::Newest(number) => {
+                self.check_newest(*number).await?;
+                self.replace(path, bytes, progress).await
+            }
             Existing::Root => match self.read(path).await? {
                 Some(found) if found == *bytes => Ok(()),
                 Some(_) => Err(StoreError::OtherRoot(path.clone())),

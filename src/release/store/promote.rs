@@ -33,7 +33,7 @@ impl Store {
         }
         for upload in &plan.plain {
             // A root is nobody else's to write.
-            if upload.existing == Existing::Root || self.is_live(plan).await? {
+            if upload.existing != Existing::Repair || self.is_live(plan).await? {
                 self.upload(upload).await?;
             }
         }
@@ -116,8 +116,8 @@ impl Store {
         }
     }
 
-    /// Whether the plan may go live: nobody published since it was made, what it staged is still
-    /// there, and nobody claimed a later number.
+    /// Whether a staged plan may go live: nobody published since it was made, what it staged is
+    /// still there, and nobody claimed a later number.
     async fn check_claim(&self, plan: &Plan, timestamp: &[u8]) -> Result<Live, StoreError> {
         self.check_base(plan).await?;
         for claim in plan.claims() {
@@ -125,16 +125,22 @@ impl Store {
                 return Err(StoreError::Changed(claim.path.clone()));
             }
         }
-        if let Some(ours) = plan.number(Role::Snapshot)
-            && let Some(later) = self.highest(Role::Snapshot, ours).await?
-        {
-            return Err(StoreError::LaterClaim(format!("metadata/{later}.snapshot.json")));
+        if let Some(ours) = plan.number(Role::Snapshot) {
+            self.check_newest(ours).await?;
         }
         if self.read(STAGED_TIMESTAMP).await?.as_deref() != Some(timestamp) {
             return Err(StoreError::NotStaged);
         }
         // Once more: all of that took time.
         self.check_base(plan).await
+    }
+
+    /// Whether nobody claimed a later number for a list of metadata than `ours`.
+    pub(super) async fn check_newest(&self, ours: u64) -> Result<(), StoreError> {
+        match self.highest(Role::Snapshot, ours).await? {
+            None => Ok(()),
+            Some(later) => Err(StoreError::LaterClaim(format!("metadata/{later}.snapshot.json"))),
+        }
     }
 
     async fn check_base(&self, plan: &Plan) -> Result<Live, StoreError> {

@@ -15,7 +15,6 @@ pub mod invariant;
 pub mod network;
 pub mod plan;
 pub mod player;
-mod relabel;
 pub mod run;
 mod script;
 mod start;

@@ -10,10 +10,10 @@ use semver::Version;
 
 use super::error::FaultsError;
 use super::network::{File, Files};
-use super::relabel::relabel;
 use crate::agent::image;
 use crate::agent::layout::Region;
 use crate::chip::Chip;
+use crate::image::restate;
 use crate::release::custom::{Custom, Rollout, VersionSource, WHOLE_FLEET};
 use crate::release::keys::{NewKeys, PublishKeys, SigningKey};
 use crate::release::plan::LIVE_TIMESTAMP;
@@ -180,7 +180,7 @@ fn images(project: &Project) -> Result<[Image; 3], FaultsError> {
             }
             None => {
                 let version = Version::parse(derived).ok().filter(|version| *version < *newest);
-                let made = version.zip(relabel(bytes, derived));
+                let made = version.zip(restate(bytes, derived).ok());
                 let refused = || FaultsError::NotDerived { version: newest.to_string() };
                 let (version, bytes) = made.ok_or_else(refused)?;
                 Ok(Image { version, is_derived: true, bytes })

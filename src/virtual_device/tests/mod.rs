@@ -17,6 +17,7 @@ mod reports;
 mod resume;
 mod server;
 mod settings;
+mod stated;
 mod torn;
 mod trials;
 

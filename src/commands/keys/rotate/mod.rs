@@ -248,7 +248,8 @@ impl Rotate {
         let count = releases.len();
         let Some(dialogue) = context.output.dialogue() else {
             context.output.warn(format_args!(
-                "signing {count} published releases again: compare them with what you released"
+                "what is published is signed again (releases: {count}): compare it with what you \
+                 released"
             ));
             return Ok(());
         };

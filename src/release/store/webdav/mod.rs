@@ -14,12 +14,11 @@ use reqwest::header::{CACHE_CONTROL, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use reqwest::{Client, Method, StatusCode};
 use url::Url;
 
-use super::access::{Access, Credentials};
+use super::access::{Access, Credentials, Patience};
 use super::{LARGEST_JUMP, StoreError};
 use crate::hex;
 use crate::release::keys::Role;
 pub use error::WebDavError;
-pub(super) use wire::Patience;
 use wire::{Answer, Asked};
 
 /// Where files wait for their number.
@@ -61,18 +60,14 @@ pub(super) struct Found {
 }
 
 impl WebDav {
-    pub(super) fn open(
-        text: &str,
-        access: Access,
-        patience: Patience,
-    ) -> Result<Self, WebDavError> {
+    pub(super) fn open(text: &str, access: Access) -> Result<Self, WebDavError> {
         let address = address::read(text)?;
         let host = match (address.host_str(), address.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (host, _) => host.unwrap_or_default().to_owned(),
         };
-        let client = wire::client(&access, patience)?;
-        let credentials = access.credentials;
+        let client = wire::client(&access)?;
+        let Access { credentials, patience, .. } = access;
         Ok(Self { address, host, client, credentials, patience, folders: Mutex::default() })
     }
 

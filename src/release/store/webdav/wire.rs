@@ -16,8 +16,8 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::watch;
 
-use super::super::access::{Access, Credentials};
 use super::WebDavError;
+use crate::release::store::access::{Access, Credentials};
 
 /// The largest file a store holds. No ESP32 maps more than 32 MiB of flash; the rest is room.
 pub(super) const LARGEST_FILE: usize = 64 * 1024 * 1024;
@@ -28,32 +28,8 @@ const PIECE: usize = 16 * 1024;
 /// A host that wants to be left alone for longer is given up.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// How long to wait, and how often to try.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::release::store) struct Patience {
-    /// For a connection.
-    pub(in crate::release::store) connect: Duration,
-    /// For the next byte, in either direction.
-    pub(in crate::release::store) stall: Duration,
-    /// Before the second try; each further one waits twice as long.
-    pub(in crate::release::store) pause: Duration,
-    /// Tries after the first.
-    pub(in crate::release::store) retries: usize,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(15),
-            stall: Duration::from_secs(60),
-            pause: Duration::from_millis(500),
-            retries: 4,
-        }
-    }
-}
-
 /// A client that trusts Mozilla's set and the given roots, and follows no redirect.
-pub(super) fn client(access: &Access, patience: Patience) -> Result<Client, WebDavError> {
+pub(super) fn client(access: &Access) -> Result<Client, WebDavError> {
     let mut anchors = RootCertStore::empty();
     let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
     // What the library cannot read anchors nothing.
@@ -67,7 +43,7 @@ pub(super) fn client(access: &Access, patience: Patience) -> Result<Client, WebD
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .connect_timeout(patience.connect)
+        .connect_timeout(access.patience.connect)
         .user_agent(concat!("cargo-esp-ota/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| WebDavError::Setup(error.into()))
@@ -139,6 +115,11 @@ impl Asked<'_> {
                 () = tokio::time::sleep(stall) => return Err(self.stalled(stall)),
             }
         };
+        // The last piece and the answer may have come together.
+        let sent = *seen.borrow();
+        if sent > 0 {
+            progress(sent);
+        }
         let status = response.status();
         if is_passing(status) {
             return Err(WebDavError::Busy {
