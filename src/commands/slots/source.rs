@@ -44,6 +44,9 @@ impl Source {
         context.output.status(format_args!("connecting to {}", chosen.name));
         let how = Connect { reads_much, ..self.connect.clone() };
         let cable = Cable::connect(&chosen, &how)?;
+        if cable.security().is_some_and(|it| it.secure_download) {
+            return Err(DeviceError::SecureDownload.into());
+        }
         if cable.security().is_some_and(|it| it.flash_encryption) {
             return Err(SlotError::Encrypted.into());
         }

@@ -22,8 +22,9 @@ use crate::device::flash::{FlashReader, FlashWriter, SECTOR};
 const ROM_READ: u32 = 64;
 /// Bytes of a packet of the stub.
 const STUB_PACKET: u32 = 4096;
-/// Packets of the stub that may be under way.
-const STUB_WINDOW: u32 = 8;
+/// Packets of the stub that may be under way. With more than one, what is on its way is lost:
+/// espflash empties its input before each acknowledgement (4.7.0, `Connection::write_raw`).
+const STUB_WINDOW: u32 = 1;
 /// Bytes of a block that is written with one command.
 const BLOCK: u32 = 1024;
 
