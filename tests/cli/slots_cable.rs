@@ -316,3 +316,93 @@ fn every_chip_is_read_with_its_stub_and_without() {
         .stdout_is(|text| text.contains("next boot: ota_1 (proven)"))
         .stderr("");
 }
+
+/// espflash's reader of the ROM is right for the first 128 bytes only (4.7.0), and its reader of
+/// the stub writes to a file: both are passed by.
+#[test]
+fn any_length_at_any_offset_is_read_right_by_the_rom_and_by_the_stub() {
+    use cargo_esp_ota::device::flash::FlashReader;
+    use cargo_esp_ota::device::serial::{Cable, Chosen, Connect};
+
+    let flash: Vec<u8> =
+        (0..4_u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for reads_much in [false, true] {
+        let project = Project::new();
+        let board = Board::start(&project, &flash, &["--chip", "esp32c3"]);
+        let how = Connect { baud: 115_200, reads_much, ..Connect::default() };
+        let mut cable = Cable::connect(&Chosen::named(&board.port).unwrap(), &how).unwrap();
+        for length in [0_u32, 1, 63, 64, 65, 129, 3072, 4096, 10_001] {
+            for offset in [0_u32, 1, 0x8001, 0x1_fffd, 0x3f_d8ee] {
+                let start = usize::try_from(offset).unwrap();
+                let expected = &flash[start..start + usize::try_from(length).unwrap()];
+                assert_eq!(
+                    cable.read(offset, length).unwrap(),
+                    expected,
+                    "{length} at {offset:#x}"
+                );
+            }
+        }
+        let error = cable.read(0x3f_ffff, 2).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "2 bytes at 0x3fffff are beyond the end, which is at 0x400000"
+        );
+    }
+}
+
+#[test]
+fn a_board_that_vanishes_is_said_so() {
+    let dump = material::dump("2-updated");
+    for limit in ["60", "400", "700", "1100"] {
+        let project = Project::new();
+        let board = Board::start(&project, &dump, &["--unplug-after", limit]);
+        at(&project, &board, &[]).exits(4).stdout("").stderr_is(|text| {
+            text.starts_with("error: ")
+                && (text.contains(" is gone: ") || text.contains("nothing at `"))
+        });
+        board.ended();
+    }
+}
+
+/// A line on which something talks that is no loader.
+#[test]
+fn garbage_on_the_line_is_no_board() {
+    use std::io::Write;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let master =
+        rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY)
+            .unwrap();
+    rustix::pty::grantpt(&master).unwrap();
+    rustix::pty::unlockpt(&master).unwrap();
+    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+    let kept = rustix::fs::open(name.as_str(), flags, rustix::fs::Mode::empty()).unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&is_over);
+    let noise = std::thread::spawn(move || {
+        rustix::fs::fcntl_setfl(&master, rustix::fs::OFlags::NONBLOCK).unwrap();
+        let mut line = std::fs::File::from(master);
+        let mut seed = 7_u32;
+        while !stop.load(Ordering::Relaxed) {
+            let bytes: Vec<u8> = (0..64)
+                .map(|_| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (seed >> 24) as u8
+                })
+                .collect();
+            // Where nobody reads, the line is full.
+            let _ = line.write(&bytes);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    });
+    Project::new().run(["slots", "--port", &name, "-q"]).exits(4).stdout("").stderr_is(|text| {
+        text.starts_with(&format!(
+            "error: nothing at `{name}` answers as a chip in its serial loader"
+        ))
+    });
+    is_over.store(true, Ordering::Relaxed);
+    noise.join().unwrap();
+    drop(kept);
+}

@@ -88,9 +88,12 @@ impl Cable {
         // ESP32 knows no such command.
         let security = flasher.security_info().ok().map(Security::from);
         let is_stub = is_stub && !flasher.secure_download_mode();
-        let size = match flasher.flash_detect() {
-            Ok(Some(size)) if !flasher.secure_download_mode() => size.size(),
-            Ok(_) | Err(_) => 0,
+        let size = if flasher.secure_download_mode() {
+            0
+        } else {
+            const WHAT: &str = "the question for the flash's size";
+            let found = flasher.flash_detect().map_err(|error| talking(&port, WHAT, error))?;
+            found.ok_or_else(|| DeviceError::NoFlash(port.clone()))?.size()
         };
         Ok(Self { flasher, port, chip, size, is_stub, security, stays: how.stay })
     }
