@@ -9,6 +9,7 @@ mod raw;
 mod resolve;
 pub mod source;
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
@@ -78,6 +79,8 @@ pub struct Project {
     pub store: Setting<String>,
     /// The channel that `publish` releases to.
     pub channel: Setting<Name>,
+    /// How many releases of each chip and channel stay listed; `None`: all.
+    pub keep: Setting<Option<NonZeroU32>>,
     /// Where devices send reports.
     pub report_url: Setting<Option<String>>,
 }
@@ -131,6 +134,7 @@ impl Project {
         };
         let codes: Vec<_> = self.allow.value.iter().map(|code| code.name()).collect();
         let codes = format!("[{}]", codes.join(", "));
+        let keep = self.keep.value.map_or("(all)".to_owned(), |keep| keep.to_string());
         let optional = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".into());
         vec![
             line("product", &self.product.value, &self.product.origin),
@@ -141,10 +145,19 @@ impl Project {
             line("trust.roots", &paths(&self.roots.value), &self.roots.origin),
             line("trust.embed", &paths(&self.embed.value), &self.embed.origin),
             line("release.url", &optional(&self.url.value), &self.url.origin),
-            line("release.store", &self.store.value, &self.store.origin),
+            line("release.store", &without_user(&self.store.value), &self.store.origin),
             line("release.channel", &self.channel.value, &self.channel.origin),
+            line("release.keep", &keep, &self.keep.origin),
             line("report.url", &optional(&self.report_url.value), &self.report_url.origin),
         ]
+    }
+}
+
+/// An address as it may be shown: a secret does not belong there, and is not repeated.
+fn without_user(address: &str) -> String {
+    match address.split_once("//").zip(address.rsplit_once('@')) {
+        Some(((scheme, _), (_, host))) => format!("{scheme}//…@{host}"),
+        None => address.to_owned(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `esp-ota.toml` as it is written. Unknown keys are errors, with the key that was likely meant.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -92,6 +93,7 @@ pub(super) struct Release {
     url: Option<Spanned<String>>,
     pub(super) store: Option<String>,
     pub(super) channel: Option<Name>,
+    pub(super) keep: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -115,7 +117,7 @@ impl Placed {
 }
 
 /// Every key of the file, for suggestions.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "product",
     "chip",
     "flash-size",
@@ -129,6 +131,7 @@ const KEYS: [&str; 15] = [
     "url",
     "store",
     "channel",
+    "keep",
     "report",
     "url",
 ];

@@ -143,6 +143,10 @@ pub(super) fn resolve(
         url: Setting::optional(url),
         store: store.unwrap_or_else(|| Setting::default("dir:dist".into())),
         channel: channel.unwrap_or_else(|| Setting::default(Name::stable())),
+        keep: match raw.release.keep {
+            Some(keep) => Setting { value: Some(keep), origin: Origin::File },
+            None => Setting::default(None),
+        },
         report_url: Setting::optional(report),
         file,
     })

@@ -3,6 +3,7 @@
 
 mod bootloader;
 mod build;
+mod difference;
 pub mod inspect;
 mod memory;
 pub mod parts;
@@ -12,6 +13,7 @@ mod sizes;
 
 pub use bootloader::bootloader;
 pub use build::{BuildError, from_elf};
+pub use difference::{Difference, differences};
 pub use memory::Place;
 pub use read::{Bytes, read};
 pub use restate::{RestateError, restate};

@@ -6,6 +6,7 @@
 //! ([`store::Store::promote`]).
 
 pub mod custom;
+pub mod keep;
 pub mod keys;
 pub mod listing;
 mod metadata;

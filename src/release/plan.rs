@@ -53,6 +53,8 @@ pub struct Plan {
     pub obsolete: Vec<String>,
     /// The releases that this plan adds.
     pub added: Vec<Release>,
+    /// The releases that it lists no longer. Their files stay for the time being.
+    pub withdrawn: Vec<Release>,
     /// Everything that is listed then; empty where nothing changes.
     pub releases: Vec<Release>,
 }

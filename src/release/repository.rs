@@ -7,6 +7,7 @@ pub mod error;
 mod images;
 mod next;
 mod seal;
+mod withdrawn;
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -120,6 +121,8 @@ pub struct State {
     targets_file: Option<Metafile>,
     targets: HashMap<TargetName, Target>,
     releases: Vec<Release>,
+    /// Images that are listed no longer and may still be there: paths below the store.
+    withdrawn: Vec<String>,
     ends: Ends,
     targets_number: NonZeroU64,
     snapshot_number: NonZeroU64,
@@ -191,6 +194,12 @@ impl State {
         });
         let targets_file =
             live.as_ref().and_then(|live| live.snapshot().signed.meta.get("targets.json").cloned());
+        let mut withdrawn = Vec::new();
+        for path in live.iter().flat_map(|live| withdrawn::read(&live.targets().signed)) {
+            if store.exists(&path).await? {
+                withdrawn.push(path);
+            }
+        }
         let targets = live.map(|live| live.targets().signed.targets.clone()).unwrap_or_default();
         let highest_targets = store.highest(Role::Targets, versions.0).await?;
         let highest_snapshot = store.highest(Role::Snapshot, versions.1).await?;
@@ -199,6 +208,7 @@ impl State {
             root_file,
             base,
             releases: releases(&targets)?,
+            withdrawn,
             targets_file,
             targets,
             ends,
@@ -215,6 +225,11 @@ impl State {
     /// Whether anything was published.
     pub fn is_live(&self) -> bool {
         self.base.is_some()
+    }
+
+    /// Images that are listed no longer and may still be there: paths below the store.
+    pub fn withdrawn(&self) -> &[String] {
+        &self.withdrawn
     }
 
     /// Until when the live metadata of a role is good.

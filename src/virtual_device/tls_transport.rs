@@ -424,10 +424,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_is_unreachable_and_the_reason_says_so() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        drop(listener);
-        let mut transport = transport(&[], addr);
+        // Bound and not listening, until the end: nobody else gets the port, and nobody is there.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut transport = transport(&[], closed.local_addr().unwrap());
         let got = transport.get("a.bin", 0, None).await;
         assert_eq!(got, Err(TransportError::Unreachable));
         let reason = transport.last_error().unwrap();
@@ -583,7 +583,8 @@ mod tests {
         });
         let options = Options {
             connect_to: Some(addr),
-            read_timeout: Duration::from_secs(1),
+            // Long enough for a busy machine to get the head, and every byte, in time.
+            read_timeout: Duration::from_secs(4),
             ..Options::default()
         };
         let roots = [pinned(&root, "2026-01-01T00:00:00Z")];

@@ -169,6 +169,21 @@ impl Host {
     }
 }
 
+/// An address that nobody listens at, and that nobody else gets as long as this lives: a socket that is
+/// bound and does not listen.
+pub(crate) struct Nobody {
+    pub(crate) address: String,
+    _bound: tokio::net::TcpSocket,
+}
+
+impl Nobody {
+    pub(crate) fn new() -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self { address: socket.local_addr().unwrap().to_string(), _bound: socket }
+    }
+}
+
 /// A project that pins these roots, and no others.
 pub(crate) fn pinning(roots: &[&Authority]) -> Project {
     let pem: String = roots.iter().map(|root| root.pem()).collect();

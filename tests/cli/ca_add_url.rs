@@ -4,7 +4,7 @@ use std::fs;
 
 use rcgen::{KeyPair, PKCS_ED25519};
 
-use crate::authority::{Authority, HOST, Host, Identity, valid};
+use crate::authority::{Authority, HOST, Host, Identity, Nobody, valid};
 use crate::harness::{Project, Ran};
 use crate::shape::{CaAdd, Failed};
 
@@ -232,11 +232,9 @@ fn a_chain_that_devices_cannot_verify_is_said_and_not_anchored() {
 #[test]
 fn a_host_that_is_not_there_was_not_judged() {
     let project = Project::made();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let nobody = Nobody::new();
     project
-        .run(["ca", "add", URL, "--yes", "-q", "--connect", &address])
+        .run(["ca", "add", URL, "--yes", "-q", "--connect", &nobody.address])
         .exits(7)
         .stdout("")
         .stderr_is(|text| text.starts_with("error: `updates.test at 127.0.0.1:"))

@@ -4,7 +4,7 @@ use std::fs;
 
 use rcgen::{CustomExtension, KeyPair, PKCS_ED25519, SanType};
 
-use crate::authority::{Authority, HOST, Host, Identity, fingerprint, pinning, valid};
+use crate::authority::{Authority, HOST, Host, Identity, Nobody, fingerprint, pinning, valid};
 use crate::harness::{Project, Ran};
 use crate::material;
 use crate::releases::Release;
@@ -287,10 +287,8 @@ fn a_release_whose_roots_nobody_knows_is_not_called_good() {
 fn a_host_that_is_not_there_was_not_judged() {
     let root = Authority::root("Root");
     let project = pinning(&[&root]);
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    check(&project, &address, &[]).exits(7).stdout("").stderr_is(|text| {
+    let nobody = Nobody::new();
+    check(&project, &nobody.address, &[]).exits(7).stdout("").stderr_is(|text| {
         text.starts_with("error: `updates.test at 127.0.0.1:")
             && text.contains("caused by: [SYSTEM]")
     });

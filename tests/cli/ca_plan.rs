@@ -1,6 +1,6 @@
 //! `ca plan`: from the old root to the new one, and never too early.
 
-use crate::authority::{Authority, Host, Identity, fingerprint, pinning};
+use crate::authority::{Authority, Host, Identity, Nobody, fingerprint, pinning};
 use crate::harness::{Project, Ran};
 use crate::material;
 use crate::releases::Release;
@@ -257,10 +257,8 @@ fn a_server_that_is_not_there_and_a_root_that_is_none_stop_the_plan() {
     let (old, new) = (Authority::root("Old Root"), Authority::root("New Root"));
     let project = pinning(&[&old]).file("new.pem", new.pem());
     publish(&project, "1.0.0", &[&old]);
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    plan(&project, &["--connect", &address])
+    let nobody = Nobody::new();
+    plan(&project, &["--connect", &nobody.address])
         .exits(7)
         .stdout("")
         .stderr_is(|text| text.starts_with("error: `updates.test at 127.0.0.1:"))

@@ -1,6 +1,8 @@
-//! `check` on repositories that somebody attacked: exit 6 for each lie, and for nothing else.
+//! Repositories that somebody attacked, and keys that are not the right ones: what `check`,
+//! `rehearse` and `publish` exit with. 6 for each lie, and for nothing else.
 
 use std::fs;
+use std::path::PathBuf;
 
 use ed25519_dalek::pkcs8::DecodePrivateKey;
 use ed25519_dalek::{Signer, SigningKey};
@@ -8,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::harness::Project;
 use crate::material;
+use crate::releases::Release;
 
 /// A project with two releases.
 fn project() -> Project {
@@ -58,6 +61,18 @@ fn repository_is(project: &Project, outcome: &str, code: i32) {
             assert_eq!(line.outcome, outcome);
         })
         .stderr("")
+        .wrote_nothing();
+}
+
+/// `check` and `rehearse` refuse it alike.
+#[track_caller]
+fn is_a_breach_of_trust(project: &Project) {
+    repository_is(project, "failed", 6);
+    project
+        .run(["rehearse", "-q"])
+        .exits(6)
+        .stdout_is(|_| true)
+        .stderr_is(|_| true)
         .wrote_nothing();
 }
 
@@ -192,5 +207,127 @@ fn an_image_that_is_gone_exits_1() {
 fn metadata_that_is_gone_is_no_lie_and_exits_3() {
     for name in ["2.snapshot", "2.targets"] {
         repository_is(&project().without(&metadata(name)), "failed", 3);
+    }
+}
+
+/// Within its time, and under keys that still count, an old timestamp is told from the present by a
+/// device's memory alone: `tests/trust/rollback.rs`.
+#[test]
+fn a_timestamp_from_before_the_keys_were_changed_is_a_breach_of_trust() {
+    let project = project();
+    let old = project.read(&metadata("timestamp"));
+    for _ in 0..2 {
+        let rotate = ["keys", "rotate", "--offline", "--yes", "-qq"];
+        project.run(rotate).exits(0).stderr("");
+    }
+    repository_is(&project, "ok", 0);
+    is_a_breach_of_trust(&project.file(&metadata("timestamp"), old));
+}
+
+#[test]
+fn a_timestamp_whose_time_is_over_is_a_breach_of_trust() {
+    let project = Project::made();
+    Release::new("1.0.0", material::image("1.0.0")).signed_days_ago(91).publish(&project);
+    is_a_breach_of_trust(&project);
+}
+
+#[test]
+fn an_older_snapshot_in_place_of_the_listed_one_is_a_breach_of_trust() {
+    for role in ["snapshot", "targets"] {
+        let project = project();
+        let old = project.read(&metadata(&format!("1.{role}")));
+        is_a_breach_of_trust(&project.file(&metadata(&format!("2.{role}")), old));
+    }
+}
+
+#[test]
+fn an_image_in_place_of_another_is_a_breach_of_trust() {
+    let project = project();
+    let [old, new] = ["1.0.0", "1.1.0"].map(|version| image(&project, version));
+    let bytes = fs::read(project.path(&old)).unwrap();
+    is_a_breach_of_trust(&project.file(&new, bytes));
+}
+
+/// A project with an image that is not published yet.
+fn unpublished() -> Project {
+    Project::made().file("a.bin", material::image("1.0.0"))
+}
+
+fn key(project: &Project, role: &str) -> PathBuf {
+    project.around(&format!("configuration/esp-ota/keys/thermostat/{role}.pem"))
+}
+
+const ONLINE: [&str; 3] = ["targets", "snapshot", "timestamp"];
+
+#[test]
+fn a_missing_signing_key_exits_3() {
+    for role in ONLINE {
+        let project = unpublished();
+        fs::remove_file(key(&project, role)).unwrap();
+        project
+            .run(["publish", "a.bin", "-q"])
+            .exits(3)
+            .stdout("")
+            .stderr_is(|text| {
+                text.starts_with(&format!("error: no signing key for the {role} role: "))
+            })
+            .wrote_nothing();
+    }
+}
+
+#[test]
+fn a_wrong_signing_key_exits_6() {
+    for role in ONLINE {
+        let project = unpublished();
+        fs::copy(key(&project, "root"), key(&project, role)).unwrap();
+        project
+            .run(["publish", "a.bin", "-q"])
+            .exits(6)
+            .stdout("")
+            .stderr_is(|text| text.contains(&format!("may not sign for the {role} role")))
+            .wrote_nothing();
+    }
+}
+
+#[test]
+fn a_signing_key_that_was_taken_out_of_use_exits_6() {
+    for role in ONLINE {
+        let project = unpublished();
+        let old = fs::read(key(&project, role)).unwrap();
+        let rotate = ["keys", "rotate", "--offline", "--yes", "-qq", "--role", role];
+        project.run(rotate).exits(0).stderr("");
+        fs::write(key(&project, role), old).unwrap();
+        project
+            .run(["publish", "a.bin", "-q"])
+            .exits(6)
+            .stdout("")
+            .stderr_is(|text| text.contains(&format!("may not sign for the {role} role")))
+            .wrote_nothing();
+    }
+}
+
+#[test]
+fn fewer_signatures_than_the_root_asks_for_exit_6() {
+    for role in ONLINE {
+        let project = unpublished();
+        let root = fs::read_to_string(key(&project, "root")).unwrap();
+        let root = SigningKey::from_pkcs8_pem(&root).unwrap();
+        let mut document: Json = serde_json::from_str(&project.read("trust/root.json")).unwrap();
+        let second = document["signed"]["roles"]["root"]["keyids"][0].clone();
+        document["signed"]["roles"][role]["keyids"].as_array_mut().unwrap().push(second);
+        document["signed"]["roles"][role]["threshold"] = json!(2);
+        let signature = root.sign(document["signed"].to_string().as_bytes()).to_bytes();
+        document["signatures"][0]["sig"] = json!(cargo_esp_ota::hex::lower(&signature));
+        project
+            .file("trust/root.json", document.to_string())
+            .run(["publish", "a.bin", "-q"])
+            .exits(6)
+            .stdout("")
+            .stderr_is(|text| {
+                text.contains(&format!(
+                    "1 of 2 signatures that the TUF root asks for the {role} role"
+                ))
+            })
+            .wrote_nothing();
     }
 }

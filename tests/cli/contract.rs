@@ -83,6 +83,7 @@ fn verbose_says_what_was_decided_and_from_where() {
              release.url https://updates.test/t, from `esp-ota.toml`\n\
              release.store dir:elsewhere, from `ESP_OTA_STORE`\n\
              release.channel stable, from `esp-ota.toml`\n\
+             release.keep (all), from the default\n\
              report.url (none), from the default\n",
         )
         .stdout_is(|text| text.contains("nothing is published in dir:elsewhere"))

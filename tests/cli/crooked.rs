@@ -32,6 +32,8 @@ pub(crate) enum Manner {
     Headers(usize),
     /// Answers for this path what it answered first.
     Caches(&'static str),
+    /// Has no such file.
+    Hides(&'static str),
 }
 
 /// A running server. It ends with its runtime.
@@ -114,6 +116,7 @@ impl Host {
             Manner::Caches(cached) if cached == path => {
                 self.cached.get_or_init(|| self.file(&path, from)).clone()
             }
+            Manner::Hides(hidden) if hidden == path => status(404),
             _ => self.file(&path, from),
         };
         stream.write_all(head.as_bytes()).await?;
@@ -128,8 +131,10 @@ impl Host {
         }
         let half = file.len() / 2;
         match self.manner {
-            Manner::Honest | Manner::Caches(_) if from > 0 => partial(&file, from),
-            Manner::Honest | Manner::Caches(_) => whole(file),
+            Manner::Honest | Manner::Caches(_) | Manner::Hides(_) if from > 0 => {
+                partial(&file, from)
+            }
+            Manner::Honest | Manner::Caches(_) | Manner::Hides(_) => whole(file),
             Manner::Status(code) => status(code),
             Manner::Headers(size) => {
                 let (head, body) = whole(file);

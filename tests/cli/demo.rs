@@ -107,6 +107,7 @@ fn settings_of_whoever_runs_it_do_not_change_the_story() {
     Project::new()
         .env("ESP_OTA_CHIP", "esp32s3")
         .env("ESP_OTA_STORE", "dir:/nowhere")
+        .env("SOURCE_DATE_EPOCH", "315532800")
         .env("CARGO_TERM_COLOR", "always")
         .run(["demo", "--format", "json"])
         .exits(0)

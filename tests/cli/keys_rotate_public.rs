@@ -74,7 +74,8 @@ fn a_store_that_lacks_a_root_that_devices_see_makes_no_other() {
     let project = in_the_other(project, &root);
     let expected = format!(
         "error: dir:old is older than what devices see: {url} has a newer `metadata/2.root.json`\n  \
-         help: bring the store up to date from the host, or rotate on the machine that publishes\n"
+         help: bring the store up to date from the host, or rotate on the machine that publishes; if a \
+         thief of a key wrote that, `--offline` rotates without looking\n"
     );
     let expected = crate::redact::redact(&expected, &project.around(""));
     for arguments in [&[][..], &["--dry-run"], &["--renew"], &["--role", "root"]] {

@@ -55,8 +55,10 @@ mod publish_fleet;
 mod publish_https;
 #[cfg(unix)]
 mod publish_interrupted;
+mod publish_keep;
 mod publish_public;
 mod publish_refresh;
+mod publish_reproduce;
 mod publish_revert;
 mod redact;
 mod rehearse;

@@ -51,6 +51,22 @@ fn what_no_device_may_take_needs_no_rehearsal() {
 }
 
 #[test]
+fn a_share_that_is_said_again_changes_nothing_and_is_not_passed_over() {
+    let project = Project::made();
+    publish(&project, "1.0.0", &["--rollout", "10"])
+        .exits(0)
+        .stdout_is(|text| text.contains("\n  esp32c3: for 10 % of the devices\n"))
+        .stderr("");
+    publish(&project, "1.0.0", &["--rollout", "50"])
+        .exits(0)
+        .stdout(
+            "thermostat 1.0.0 for esp32c3 is published already in dir:dist\n  \
+             esp32c3: for 10 % of the devices; change it with `cargo esp-ota rollout set`\n",
+        )
+        .stderr("");
+}
+
+#[test]
 fn an_older_release_with_another_agent_is_not_rehearsed_with_its_own() {
     let project = Project::made();
     let other = |custom: &mut cargo_esp_ota::release::custom::Custom| {

@@ -173,6 +173,19 @@ fn secrets_do_not_belong_into_the_project() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    for format in ["human", "json", "github"] {
+        let store = "https://ci:geheim@updates.test/x";
+        Project::made()
+            .edit("esp-ota.toml", "dir:dist", store)
+            .run(["keys", "list", "-v", "--format", format])
+            .exits(3)
+            .stdout_is(|text| !text.contains("geheim"))
+            .stderr_is(|text| text.contains("https://…@updates.test") && !text.contains("geheim"));
+    }
+}
+
+#[test]
 fn a_store_that_is_not_there_is_the_network_s_fault() {
     let server = guarded();
     let project = project(&server);

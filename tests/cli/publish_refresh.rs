@@ -3,9 +3,10 @@
 
 use std::fs;
 
+use crate::crooked::{Crooked, Manner};
 use crate::harness::Project;
 use crate::material;
-use crate::rehearse_public::{URL, online};
+use crate::rehearse_public::{URL, online, pin};
 use crate::releases::Release;
 use crate::shape::{Failed, PublishPreview, PublishRefresh};
 
@@ -57,7 +58,8 @@ fn snapshot_and_timestamp_are_signed_again_with_their_keys_alone() {
             "signed again what is published of thermostat in dir:dist\n  \
              targets: not signed again, good until [TIME]\n  \
              snapshot 3: good until [TIME]\n  \
-             timestamp 3: good until [TIME]\n",
+             timestamp 3: good until [TIME]\n  \
+             not verified from outside\n",
         )
         .stderr("");
 }
@@ -216,6 +218,32 @@ fn it_is_seen_from_outside_before_devices_see_it() {
     project.run(["ca", "remove", "certs/bench.pem", "-q"]).exits(0).stdout_is(|_| true).stderr("");
     project.run(public).exits(6).stdout("").stderr_is(|text| text.contains("`untrusted-tls`"));
     assert_eq!(live(&project), before);
+}
+
+#[test]
+fn what_the_device_s_client_cannot_read_at_the_url_is_not_promoted() {
+    let project = signed(1);
+    let server = Crooked::start(&project.path("dist"), Manner::Hides("metadata/2.snapshot.json"));
+    pin(&project, "crooked.pem", &server.root);
+    let address = server.address.to_string();
+    let before = live(&project);
+    project
+        .run(["publish", "--refresh", "-q", "--url", URL, "--connect", &address])
+        .exits(1)
+        .stdout("")
+        .stderr(
+            "error: devices would not read the new metadata\n  \
+             caused by: the device's agent does not take the release (`status-404`)\n  \
+             caused by: the server answered with status 404\n  \
+             help: nothing was promoted: devices see what they saw before\n",
+        );
+    assert_eq!(live(&project), before);
+    // The next numbers are not hidden.
+    project
+        .run(["publish", "--refresh", "-q", "--url", URL, "--connect", &address])
+        .exits(0)
+        .stdout_is(|text| text.contains("snapshot 3: good until"))
+        .stderr("");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `rehearse` through the public URL: real HTTPS on loopback, honest servers and others.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
+use crate::authority::Nobody;
 use crate::certificates;
 use crate::crooked::{Crooked, HOST, Manner};
 use crate::harness::Project;
@@ -126,11 +127,9 @@ fn a_server_of_another_name_is_refused() {
 
 #[test]
 fn nobody_there_is_the_network_s_fault() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let nobody = Nobody::new();
     published(&["1.0.0"])
-        .run(arguments(&address, &[]))
+        .run(arguments(&nobody.address, &[]))
         .exits(7)
         .json(|failed: crate::shape::Failed| assert_eq!(failed.outcome, "network"))
         .stderr_is(|text| text.contains("`unreachable`"))

@@ -70,6 +70,8 @@ struct Change {
     plain: Vec<Plain>,
     rehearsed: Vec<serde_json::Value>,
     not_rehearsed: Vec<serde_json::Value>,
+    withdrawn: Vec<serde_json::Value>,
+    archived: Vec<String>,
     live_at_url: Option<bool>,
     store: String,
     verified_from: Option<String>,
@@ -257,6 +259,7 @@ fn a_share_is_raised_in_metadata_alone() {
             let expected = [(None, "1.1.0"), (Some("1.1.0"), "1.1.0"), (Some("1.0.0"), "1.1.0")];
             assert_eq!(told, expected.map(|(from, to)| (from.into(), to.into())));
             assert!(report.not_rehearsed.is_empty());
+            assert!(report.withdrawn.is_empty() && report.archived.is_empty());
             assert_eq!((report.live_at_url, report.verified_from), (None, None));
         })
         .stderr("rehearsing esp32c3 with the device's own agent\n");
@@ -514,6 +517,20 @@ fn each_online_key_is_needed() {
         );
         refused(&project, &["rollout", "halt"], 3, &words);
     }
+}
+
+#[test]
+fn a_key_can_be_named() {
+    let project = published(100);
+    let folder = project.around("configuration/esp-ota/keys/thermostat");
+    let elsewhere = project.around("home/targets.pem");
+    fs::rename(folder.join("targets.pem"), &elsewhere).unwrap();
+    let named = format!("targets={}", elsewhere.display());
+    project
+        .run(["rollout", "halt", "-q", "--key", &named])
+        .exits(0)
+        .stdout_is(|text| text.contains("goes from 100 % to 0 % of the devices"))
+        .stderr("");
 }
 
 #[test]

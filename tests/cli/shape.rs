@@ -139,10 +139,10 @@ reports! {
         boot: EmulatedPart, update: Option<EmulatedPart>, serial_log: String,
     }
     Publish {
-        dry_run: bool, product: String, channel: String, version: String, published: bool,
-        images: Vec<PublishImage>, rehearsed: Vec<Rehearsed>, not_rehearsed: Vec<NotRehearsed>,
+        dry_run: bool, product: String, channel: String, version: String, reproduced: Option<bool>,
+        published: bool, images: Vec<PublishImage>, rehearsed: Vec<Rehearsed>, not_rehearsed: Vec<NotRehearsed>,
         rehearsed_with_own_agent: bool,
-        store: String, verified_from: Option<String>, live_at_url: Option<bool>,
+        store: String, verified_from: Option<String>, live_at_url: Option<bool>, withdrawn: Vec<Withdrawn>, archived: Vec<String>,
     }
     PublishPreview {
         dry_run: bool, product: String, channel: String, version: Option<String>, publishes: bool,
@@ -322,8 +322,10 @@ parts! {
     AcceptedBy { esp_idf: bool, espflash: bool, esp_bootloader_esp_idf: bool, ota: bool, }
     Root { subject: String, sha256: String, key: String, not_after: String, }
     PublishImage {
-        chip: String, size: u32, sha256: String, published: bool, plain: Option<String>,
+        chip: String, size: u32, sha256: String, published: bool, rollout_percent: u8,
+        plain: Option<String>,
     }
+    Withdrawn { version: String, chip: String, }
     Rehearsed {
         chip: String, channel: String, from: Option<String>, version: String, slot: Option<u32>,
         flash_operations: u64, rehearsed_with_own_agent: bool,

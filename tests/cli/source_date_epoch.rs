@@ -76,6 +76,44 @@ fn no_metadata_comes_back_to_life() {
     project.run(["check", "-q"]).exits(6).stderr("");
 }
 
+#[test]
+fn the_same_release_gives_the_same_repository() {
+    let project = Project::made()
+        .file("a.bin", material::image("1.0.0"))
+        .env(VARIABLE, seconds(SystemTime::now() - 5 * DAY));
+    let published = || {
+        project.run(["publish", "a.bin", "-q"]).exits(0).stderr("");
+        let mut files = project.everything();
+        files.retain(|name, _| name.contains("/dist/"));
+        std::fs::remove_dir_all(project.path("dist")).unwrap();
+        files
+    };
+    let first = published();
+    assert!(first.keys().any(|name| name.ends_with("/1.targets.json")), "{:?}", first.keys());
+    assert!(published() == first);
+}
+
+#[test]
+fn what_would_be_published_expired_is_not_published() {
+    // Snapshot and timestamp are good for 90 days.
+    let project = Project::made()
+        .file("a.bin", material::image("1.0.0"))
+        .env(VARIABLE, seconds(SystemTime::now() - 91 * DAY));
+    project
+        .run(["publish", "a.bin", "-q"])
+        .exits(6)
+        .stdout("")
+        .stderr_is(|text| text.contains("expired"));
+    assert!(!project.path("dist/metadata/timestamp.json").exists());
+    let project = project.env(VARIABLE, seconds(SystemTime::now() + DAY));
+    project
+        .run(["publish", "a.bin", "-q"])
+        .exits(3)
+        .stdout("")
+        .stderr_is(|text| text.contains("but it is only [TIME]\n"))
+        .wrote_nothing();
+}
+
 /// A program with its folder in it in three ways: debug information, a panic in its own source, and
 /// one in source that its build script wrote.
 #[cfg(target_os = "linux")]

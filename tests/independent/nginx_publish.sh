@@ -40,10 +40,11 @@ authority() {
 authority bench
 authority other
 port=$(free_port) hidden=$(free_port) strange=$(free_port)
+reading=$(free_port) putting=$(free_port) small=$(free_port) flat=$(free_port)
 url=https://updates.test/t address=127.0.0.1:$port store=https://127.0.0.1:$port/t
 printf 'ci:%s\n' "$(openssl passwd -apr1 right)" >passwords
 
-mkdir -p nginx www/t
+mkdir -p nginx www/t reading/t putting/t small/t flat/t
 cat >nginx/nginx.conf <<EOF
 daemon off; worker_processes 2; user $(id -un) $(id -gn); pid nginx/pid; error_log nginx/error.log;
 events {}
@@ -75,6 +76,17 @@ http {
         listen 127.0.0.1:$strange ssl;
         ssl_certificate $folder/other-server.pem; ssl_certificate_key $folder/other-server.key;
     }
+    # Servers that do less: none of it, PUT and DELETE alone, small files only, no folders by PUT.
+    server { listen 127.0.0.1:$reading ssl; root $folder/reading; }
+    server {
+        listen 127.0.0.1:$putting ssl; root $folder/putting;
+        dav_methods PUT DELETE; create_full_put_path on;
+    }
+    server {
+        listen 127.0.0.1:$small ssl; root $folder/small;
+        dav_methods PUT DELETE MKCOL COPY MOVE; create_full_put_path on; client_max_body_size 1k;
+    }
+    server { listen 127.0.0.1:$flat ssl; root $folder/flat; dav_methods PUT DELETE MKCOL COPY MOVE; }
 }
 EOF
 nginx -p "$folder" -c nginx/nginx.conf 2>nginx/start.log &
@@ -105,6 +117,15 @@ expect() {
     [ "$code" = "$1" ] || { cat "$3.log"; fail "publish of $3 exits with $code, not $1"; }
     grep -qF -- "$2" "$3.log" || { cat "$3.log"; fail "publish of $3 does not say \"$2\""; }
 }
+# other PORT CODE WORDS: what comes of publishing 1.0.0 to another server.
+other() {
+    set +e
+    (cd thermostat && exec "$tool" publish ../1.0.0.bin --store "https://127.0.0.1:$1/t" --connect "127.0.0.1:$1" --color never) >other.log 2>&1
+    code=$?
+    set -e
+    [ "$code" = "$2" ] || { cat other.log; fail "publish to another server exits with $code, not $2"; }
+    grep -qF -- "$3" other.log || { cat other.log; fail "publish to another server does not say \"$3\""; }
+}
 # Everything that a device reads: not what waits, nor metadata that no live file names yet.
 everything() { (cd www/t && find . -type f ! -path './metadata/staged/*' -exec sha256sum {} + | sort); }
 # Numbered metadata never changes, and a number is never given twice.
@@ -123,6 +144,13 @@ everything >before
 expect 0 'is published already' 1.0.0
 everything | cmp - before || fail 'publishing the same again changed something'
 numbers
+
+other "$reading" 5 'does not take PUT'
+other "$putting" 0 'published thermostat 1.0.0'
+other "$putting" 0 'is published already'
+other "$small" 5 'is larger than'
+other "$flat" 0 'published thermostat 1.0.0'
+echo 'servers that do less: as expected'
 
 python3 "$here/reader.py" "https://127.0.0.1:$port/t" thermostat/trust/root.json reader bench.pem >reader.log 2>&1 &
 reader_pid=$!

@@ -11,7 +11,7 @@ use super::program::Program;
 use super::stage::{Session, Stage};
 use super::story::PRODUCT;
 use crate::agent::agent::Error;
-use crate::commands::{Context, context};
+use crate::commands::{Context, context, stamp};
 use crate::device;
 use crate::error::{Exit, Explained, Failure};
 use crate::output::Tone;
@@ -94,7 +94,7 @@ impl Story<'_> {
             .env(variable, &self.configuration)
             .stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("ESP_OTA_") {
+            if name == stamp::VARIABLE || name.to_string_lossy().starts_with("ESP_OTA_") {
                 command.env_remove(name);
             }
         }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::PublishError;
 use super::fleet::updates;
 use super::rehearsal::{NotRehearsed, Rehearsed};
+use crate::chip::Chip;
 use crate::commands::Context;
 use crate::config::Project;
 use crate::error::Failure;
@@ -53,8 +54,19 @@ pub(in crate::commands) struct Delivered {
     pub(in crate::commands) rehearsed: Vec<Rehearsed>,
     /// Each update that could not be tried.
     pub(in crate::commands) not_rehearsed: Vec<NotRehearsed>,
+    /// The releases that are listed no longer.
+    pub(in crate::commands) withdrawn: Vec<Withdrawn>,
+    /// Images that were listed before, and where they are now.
+    pub(in crate::commands) archived: Vec<String>,
     /// Whether the URL shows the new timestamp already; `null` where it was not asked.
     pub(in crate::commands) live_at_url: Option<bool>,
+}
+
+/// A release beyond the number that the project keeps.
+#[derive(Debug, Serialize)]
+pub(in crate::commands) struct Withdrawn {
+    pub(in crate::commands) version: String,
+    pub(in crate::commands) chip: Chip,
 }
 
 impl Delivered {
@@ -111,7 +123,12 @@ impl Delivery<'_> {
             Some(outside) => Some(self.is_live(outside, timestamp).await),
             None => None,
         };
-        Ok(Delivered { live_at_url, ..delivered })
+        let archived = self.tidy(before, plan).await;
+        let withdrawn = plan.withdrawn.iter().map(|release| Withdrawn {
+            version: release.custom.version.clone(),
+            chip: release.custom.chip,
+        });
+        Ok(Delivered { live_at_url, archived, withdrawn: withdrawn.collect(), ..delivered })
     }
 
     /// Two that publish at once share one place for the staged timestamp. Whoever has the newest
@@ -188,7 +205,7 @@ impl Delivery<'_> {
         let product = self.project.product.value.as_str();
         let updates = updates(before.releases(), staged.releases(), product);
         let (rehearsed, not_rehearsed) = self.rehearse(&self.source(View::Staged), &updates)?;
-        Ok(Delivered { rehearsed, not_rehearsed, live_at_url: None })
+        Ok(Delivered { rehearsed, not_rehearsed, ..Delivered::default() })
     }
 
     /// A device that has read what is live has to go on to what is staged.

@@ -8,7 +8,9 @@ mod preview;
 mod refresh;
 mod rehearsal;
 mod report;
+mod reproduce;
 mod revert;
+mod tidy;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ use crate::agent;
 use crate::config::{Origin, Overrides, Project};
 use crate::error::{Exit, Failure};
 use crate::release::custom::WHOLE_FLEET;
-use crate::release::keys::{KeyFolder, PublishKeys, Supplied};
+use crate::release::keys::{KeyArgument, KeyFolder, PublishKeys, Supplied};
 use crate::release::plan::Plan;
 use crate::release::repository::{Expiry, NewRelease, RepositoryError, State, Terms, View};
 use crate::release::rules;
@@ -33,6 +35,7 @@ pub use error::PublishError;
 use preview::Preview;
 use report::ImageReport;
 pub(super) use report::PublishReport;
+use reproduce::Reproduced;
 use revert::Revert;
 
 /// Sign a release, rehearse it and publish it
@@ -59,9 +62,17 @@ pub struct Publish {
     /// keys alone
     #[arg(long, conflicts_with_all = ["images", "version", "rollout", "accept_agent_drift", "revert"])]
     refresh: bool,
+    /// Build twice, the second time from nothing, and publish only what has the same bytes; needs
+    /// `SOURCE_DATE_EPOCH`
+    #[arg(long, conflicts_with_all = ["images", "revert", "refresh"])]
+    reproduce: bool,
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Take this key, for `targets`, `snapshot` or `timestamp`, from a file, or with `ROLE=-` from
+    /// standard input; repeatable [default: the keys of the product]
+    #[arg(long = "key", value_name = "ROLE=FILE")]
+    keys: Vec<KeyArgument>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -91,12 +102,21 @@ impl Publish {
                 percent: self.rollout,
                 accept_agent_drift: self.accept_agent_drift,
             };
-            return revert::run(context, &project, &revert, self.reading, self.dry_run);
+            let keys = keys(context, &project, &self.keys)?;
+            return revert::run(context, &project, &revert, keys, self.reading, self.dry_run);
         }
         if self.refresh {
-            return refresh::run(context, &project, self.reading, self.dry_run);
+            let keys = keys(context, &project, &self.keys)?;
+            return refresh::run(context, &project, keys, self.reading, self.dry_run);
         }
-        let images = if self.images.is_empty() {
+        let images = if self.reproduce {
+            match reproduce::build_twice(context, &project)? {
+                Reproduced::Same(file) => vec![file],
+                Reproduced::Differs(report) => {
+                    return context.output.answer(&report, Exit::Rejected);
+                }
+            }
+        } else if self.images.is_empty() {
             vec![build::build(context, &project, None, None, &[])?.file]
         } else {
             self.images
@@ -113,14 +133,15 @@ impl Publish {
             percent: self.rollout,
             reading: self.reading,
         };
-        let offer = Offer::read(context, &project, &release)?;
+        let (folder, supplied) = keys(context, &project, &self.keys)?;
+        let offer = Offer::read(context, &project, &release, (&folder, &supplied))?;
         let outside = outside(&project, release.reading)?;
         context::runtime()?.block_on(async {
             let store = context.store(&project)?;
             let state = load(context, &store, &offer.root, offer.now).await?;
             let plan = offer.plan(context, &project, &state).await?;
             let (channel, version) = (project.channel.value.to_string(), offer.version()?);
-            let images = offer.images(&plan);
+            let images = offer.images(&state, &plan);
             if self.dry_run {
                 let mut preview = Preview::of(&project, &store, &state, &plan, outside).await?;
                 preview.version = Some(version);
@@ -149,6 +170,7 @@ impl Publish {
                 product: project.product.value.to_string(),
                 channel,
                 version,
+                reproduced: self.reproduce.then_some(true),
                 published: !plan.is_published(),
                 images,
                 rehearsed_with_own_agent: !drifted && delivered.is_with_own_agent(),
@@ -188,7 +210,12 @@ struct Offer {
 }
 
 impl Offer {
-    fn read(context: &Context, project: &Project, offered: &Release<'_>) -> Result<Self, Failure> {
+    fn read(
+        context: &Context,
+        project: &Project,
+        offered: &Release<'_>,
+        (folder, supplied): (&KeyFolder, &Supplied),
+    ) -> Result<Self, Failure> {
         let now = context.now();
         let root = build::tuf_root(project)?;
         let roots = ca::check_embedded(project, now)?;
@@ -199,8 +226,7 @@ impl Offer {
             percent: offered.percent,
         };
         let releases = offer::read(project, &offered.files, &terms)?;
-        let (folder, supplied) = keys(context, project)?;
-        Ok(Self { now, root, roots, releases, keys: folder.load_for_publish(&supplied)? })
+        Ok(Self { now, root, roots, releases, keys: folder.load_for_publish(supplied)? })
     }
 
     async fn plan(
@@ -214,7 +240,8 @@ impl Offer {
             expiry: Expiry::default(),
             plain_channel: project.channel.value.as_str(),
         };
-        Ok(state.publish(&self.keys, self.releases.clone(), terms).await?)
+        let (keys, new, keep) = (&self.keys, self.releases.clone(), project.keep.value);
+        Ok(state.publish_and_keep(keys, new, keep, terms).await?)
     }
 
     /// The version of all images, as the metadata has it.
@@ -223,15 +250,20 @@ impl Offer {
         Ok(rules::version(stated)?.to_string())
     }
 
-    fn images(&self, plan: &Plan) -> Vec<ImageReport> {
+    fn images(&self, state: &State, plan: &Plan) -> Vec<ImageReport> {
+        // The new list is the whole one, where there is one.
+        let listed = if plan.is_published() { state.releases() } else { &plan.releases };
         let report = |release: &NewRelease| {
             let chip = release.custom.chip;
-            let path = format!("{chip}/firmware.bin");
+            let (path, sha256) = (format!("{chip}/firmware.bin"), release.sha256());
+            let found = listed.iter().find(|it| it.custom.chip == chip && it.sha256 == sha256);
+            let rollout_percent = found.map_or(0, |it| it.custom.rollout.percent);
             ImageReport {
                 chip,
                 size: release.image.len(),
-                sha256: release.sha256(),
+                sha256,
                 published: plan.added.iter().any(|it| it.custom.chip == chip),
+                rollout_percent,
                 plain: plan.plain.iter().any(|upload| upload.path == path).then_some(path),
             }
         };
@@ -239,10 +271,16 @@ impl Offer {
     }
 }
 
-/// The signing keys of the project: where they are, and what came by the environment.
-fn keys(context: &Context, project: &Project) -> Result<(KeyFolder, Supplied), Failure> {
+/// The signing keys of the project: where they are, what came by the environment, and before both
+/// what the command line names.
+pub(super) fn keys(
+    context: &Context,
+    project: &Project,
+    named: &[KeyArgument],
+) -> Result<(KeyFolder, Supplied), Failure> {
     let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
-    Ok((folder, Supplied::from_environment(context::variable)))
+    let supplied = Supplied::from_environment(context::variable);
+    Ok((folder, supplied.with_arguments(named, std::io::stdin())?))
 }
 
 /// Where a release is verified from. What is in a folder is on no host yet, unless somebody says

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::deliver::Delivery;
 use super::preview::Preview;
-use super::{PublishError, Reading, keys, load, outside};
+use super::{PublishError, Reading, load, outside};
 use crate::commands::{Context, build, ca, context};
 use crate::config::Project;
 use crate::error::{Exit, Failure};
@@ -42,13 +42,14 @@ struct SignedRole {
 pub(super) fn run(
     context: &Context,
     project: &Project,
+    (folder, supplied): (KeyFolder, Supplied),
     reading: Reading,
     is_dry_run: bool,
 ) -> Result<Exit, Failure> {
-    let (now, stamp) = (context.now(), context.stamp()?);
+    // Not `stamp`: nothing is built, and an older time would only let it end earlier.
+    let now = context.now();
     let root = build::tuf_root(project)?;
     let roots = ca::project_roots(project, now)?;
-    let (folder, supplied) = keys(context, project)?;
     let mut online = OnlineKeys {
         targets: None,
         snapshot: folder.load(Role::Snapshot, &supplied)?,
@@ -62,12 +63,12 @@ pub(super) fn run(
         if !state.is_live() {
             return Err(PublishError::NothingToRefresh(project.store.value.clone()).into());
         }
-        let until = expiry.end(Role::Snapshot, stamp)?;
+        let until = expiry.end(Role::Snapshot, now)?;
         let ends = state.ends(Role::Targets).filter(|end| *end < until);
         if let Some(end) = ends {
             online.targets = targets_key(context, &folder, &supplied, end)?;
         }
-        let terms = Terms { now: stamp, expiry, plain_channel: project.channel.value.as_str() };
+        let terms = Terms { now, expiry, plain_channel: project.channel.value.as_str() };
         let plan = state.refresh(&online, terms).await?;
         if is_dry_run {
             let preview = Preview::of(project, &store, &state, &plan, outside).await?;
@@ -78,7 +79,7 @@ pub(super) fn run(
         let delivered = delivery.deliver(&state, &plan).await?;
         let report = RefreshReport {
             product: project.product.value.to_string(),
-            roles: roles(&state, &plan, (stamp, expiry))?,
+            roles: roles(&state, &plan, (now, expiry))?,
             store: project.store.value.clone(),
             verified_from: outside.map(|outside| outside.url.to_owned()),
             live_at_url: delivered.live_at_url,
@@ -111,7 +112,7 @@ fn targets_key(
 fn roles(
     state: &State,
     plan: &Plan,
-    (stamp, expiry): (Timestamp, Expiry),
+    (now, expiry): (Timestamp, Expiry),
 ) -> Result<Vec<SignedRole>, Failure> {
     let mut found = Vec::new();
     for role in [Role::Targets, Role::Snapshot, Role::Timestamp] {
@@ -119,7 +120,7 @@ fn roles(
         let numbered = if role == Role::Timestamp { Role::Snapshot } else { role };
         let version = plan.number(numbered);
         let expires = match version {
-            Some(_) => Some(expiry.end(role, stamp)?),
+            Some(_) => Some(expiry.end(role, now)?),
             None => state.ends(role),
         };
         found.push(SignedRole { role: role.name(), version, expires });
@@ -139,7 +140,7 @@ impl Report for RefreshReport {
         }
         match &self.verified_from {
             Some(url) => writeln!(out, "  verified from {url} with the pinned roots alone"),
-            None => Ok(()),
+            None => writeln!(out, "  not verified from outside"),
         }
     }
 }

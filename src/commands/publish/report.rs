@@ -4,10 +4,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::deliver::Delivered;
+use super::deliver::{Delivered, Withdrawn};
 use super::rehearsal::{NotRehearsed, Rehearsed};
 use crate::chip::Chip;
 use crate::output::{Paint, Report, Tone};
+use crate::release::custom::WHOLE_FLEET;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -17,6 +18,8 @@ pub(in crate::commands) struct PublishReport {
     pub(super) product: String,
     pub(super) channel: String,
     pub(super) version: String,
+    /// Whether a second build gave the same bytes; `null` where there was none.
+    pub(super) reproduced: Option<bool>,
     /// `false` where the same bytes were published before.
     pub(super) published: bool,
     pub(super) images: Vec<ImageReport>,
@@ -37,8 +40,17 @@ pub(super) struct ImageReport {
     pub(super) sha256: String,
     /// `false` where the same bytes were published before.
     pub(super) published: bool,
+    /// The share of devices that may take it; of what was published before, whatever was said now.
+    pub(super) rollout_percent: u8,
     /// The plain copy that this image is now.
     pub(super) plain: Option<String>,
+}
+
+impl PublishReport {
+    /// The images that not every device may take.
+    fn in_steps(&self) -> impl Iterator<Item = &ImageReport> {
+        self.images.iter().filter(|image| image.rollout_percent < WHOLE_FLEET)
+    }
 }
 
 impl Report for PublishReport {
@@ -48,10 +60,15 @@ impl Report for PublishReport {
         let chips: Vec<&str> = self.images.iter().map(|image| image.chip.name()).collect();
         let chips = chips.join(", ");
         if !self.published {
-            return writeln!(
-                out,
-                "{product} {version} for {chips} is published already in {store}"
-            );
+            writeln!(out, "{product} {version} for {chips} is published already in {store}")?;
+            for ImageReport { chip, rollout_percent, .. } in self.in_steps() {
+                writeln!(
+                    out,
+                    "  {chip}: for {rollout_percent} % of the devices; change it with `cargo \
+                     esp-ota rollout set`"
+                )?;
+            }
+            return Ok(());
         }
         writeln!(out, "published {product} {version} for {chips} to `{channel}` in {store}")?;
         for image in &self.images {
@@ -60,6 +77,12 @@ impl Report for PublishReport {
             if let Some(plain) = &image.plain {
                 writeln!(out, "  {chip}: plain copy at `{plain}`")?;
             }
+        }
+        for ImageReport { chip, rollout_percent, .. } in self.in_steps() {
+            writeln!(out, "  {chip}: for {rollout_percent} % of the devices")?;
+        }
+        if self.reproduced == Some(true) {
+            writeln!(out, "  reproduced: a second build from nothing has the same bytes")?;
         }
         self.delivered.human(out)?;
         match &self.verified_from {
@@ -101,6 +124,12 @@ impl Delivered {
             let NotRehearsed { chip, from, reason, .. } = open;
             let from = from.as_deref().unwrap_or("no release");
             writeln!(out, "  {chip}: not rehearsed from {from}: {reason}")?;
+        }
+        for Withdrawn { version, chip } in &self.withdrawn {
+            writeln!(out, "  {chip}: {version} is listed no longer")?;
+        }
+        for place in &self.archived {
+            writeln!(out, "  `{place}` is an image that was listed before")?;
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ pub(super) fn image(chip_id: u16, segments: &[(u32, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// The image with a right checksum and digest, whatever was changed in it.
-pub(super) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(in crate::image) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let mut checksum = 0xef;
     let mut at = 24;
     for _ in 0..bytes[1] {

@@ -167,16 +167,16 @@ mod tests {
     fn standard_input_comes_before_the_environment_and_says_its_name() {
         let base = tempfile::tempdir().unwrap();
         let folder = KeyFolder::new(base.path(), "thermostat").unwrap();
-        let argument = KeyArgument { role: Role::Targets, place: KeyPlace::Input };
+        let arguments = [KeyArgument { role: Role::Targets, place: KeyPlace::Input }];
         let supplied = || {
             Supplied::from_environment(|name| (name == "ESP_OTA_KEY_TARGETS").then(|| "no".into()))
         };
-        let good = supplied().with_arguments(&[argument.clone()], KEY.as_bytes()).unwrap();
+        let good = supplied().with_arguments(&arguments, KEY.as_bytes()).unwrap();
         assert!(folder.load(Role::Targets, &good).is_ok());
-        let bad = supplied().with_arguments(&[argument.clone()], &b"hello"[..]).unwrap();
+        let bad = supplied().with_arguments(&arguments, &b"hello"[..]).unwrap();
         let error = folder.load(Role::Targets, &bad).unwrap_err();
         assert_eq!(error.to_string(), "cannot use the signing key in `standard input`");
-        let endless = supplied().with_arguments(&[argument], std::io::repeat(b'a'));
+        let endless = supplied().with_arguments(&arguments, std::io::repeat(b'a'));
         assert_eq!(endless.err().unwrap().exit(), Exit::Project);
     }
 }

@@ -1,6 +1,7 @@
 //! From what is published, and what shall change, to the files of the next state.
 
 use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU32;
 
 use sha2::{Digest, Sha256};
 use tough::TargetName;
@@ -11,6 +12,7 @@ use super::{NewRelease, OnlineKeys, RepositoryError, State, Terms, target};
 use crate::chip::Chip;
 use crate::hex;
 use crate::release::custom::Rollout;
+use crate::release::keep;
 use crate::release::keys::PublishKeys;
 use crate::release::plan::{Copy, Existing, Plan, Upload};
 use crate::release::rules::{self, Release, Verdict};
@@ -47,6 +49,33 @@ impl State {
         self.next(keys, Changes { new, ..Changes::default() }, terms).await
     }
 
+    /// The same, and where an image is new, whatever is older than the newest `keep` of its chip and
+    /// channel is listed no longer.
+    ///
+    /// # Errors
+    ///
+    /// As [`State::publish`].
+    pub async fn publish_and_keep(
+        &self,
+        keys: &PublishKeys,
+        new: Vec<NewRelease>,
+        keep: Option<NonZeroU32>,
+        terms: Terms<'_>,
+    ) -> Result<Plan, RepositoryError> {
+        let mut withdrawn = BTreeSet::new();
+        if let Some(keep) = keep {
+            let mut listing = Listing::of(self);
+            let mut verdicts = Vec::new();
+            for new in &new {
+                verdicts.push(listing.add(new.clone())?.2);
+            }
+            if verdicts.contains(&Verdict::New) {
+                withdrawn = keep::beyond(&listing.releases, keep);
+            }
+        }
+        self.next(keys, Changes { new, withdrawn, ..Changes::default() }, terms).await
+    }
+
     /// Works out all files of the next state. Nothing is written. Where nothing changes in the
     /// metadata, only plain copies are looked after.
     ///
@@ -61,10 +90,9 @@ impl State {
         terms: Terms<'_>,
     ) -> Result<Plan, RepositoryError> {
         let mut plan = Plan { base: self.base.clone(), ..Plan::default() };
-        let mut listing =
-            Listing { targets: self.targets.clone(), releases: self.releases.clone() };
+        let mut listing = Listing::of(self);
         for name in &changes.withdrawn {
-            listing.withdraw(name)?;
+            plan.withdrawn.push(listing.withdraw(name)?);
         }
         for (name, rollout) in changes.rollouts {
             listing.roll_out(&name, rollout)?;
@@ -100,7 +128,12 @@ impl State {
             beside: None,
         };
         let times = (terms.now, terms.expiry);
-        let sealed = self.seal(&signers, listing.targets, &listing.releases, times).await?;
+        let is_listed =
+            |path: &String| listing.releases.iter().any(|release| release.image_path() == *path);
+        let gone = plan.withdrawn.iter().map(Release::image_path).chain(self.withdrawn.clone());
+        let withdrawn = gone.filter(|path| !is_listed(path)).collect();
+        let state = Self { withdrawn, ..self.clone() };
+        let sealed = state.seal(&signers, listing.targets, &listing.releases, times).await?;
         plan.uploads.push(self.root_file.clone());
         plan.uploads.extend(sealed.uploads());
         plan.timestamp = Some(sealed.timestamp);
@@ -138,6 +171,10 @@ impl State {
 }
 
 impl Listing {
+    fn of(state: &State) -> Self {
+        Self { targets: state.targets.clone(), releases: state.releases.clone() }
+    }
+
     fn add(&mut self, new: NewRelease) -> Result<(Release, Vec<u8>, Verdict), RepositoryError> {
         let NewRelease { image, mut custom } = new;
         custom.version = rules::version(&custom.version)?.to_string();
@@ -154,14 +191,11 @@ impl Listing {
         Ok((release, image, verdict))
     }
 
-    fn withdraw(&mut self, name: &str) -> Result<(), RepositoryError> {
-        let before = self.releases.len();
-        self.releases.retain(|release| release.custom.file_name() != name);
+    fn withdraw(&mut self, name: &str) -> Result<Release, RepositoryError> {
+        let place = self.releases.iter().position(|release| release.custom.file_name() == name);
+        let place = place.ok_or_else(|| RepositoryError::NotListed(name.to_owned()))?;
         self.targets.retain(|target, _| target.raw() != name);
-        if self.releases.len() == before {
-            return Err(RepositoryError::NotListed(name.to_owned()));
-        }
-        Ok(())
+        Ok(self.releases.remove(place))
     }
 
     fn roll_out(&mut self, name: &str, rollout: Rollout) -> Result<(), RepositoryError> {

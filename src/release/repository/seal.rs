@@ -9,7 +9,7 @@ use tough::TargetName;
 use tough::key_source::KeySource;
 use tough::schema::{self, Hashes, Metafile, Role as Metadata, Root, Snapshot, Target, Targets};
 
-use super::{Expiry, State};
+use super::{Expiry, State, withdrawn};
 use crate::release::keys::{Role, SigningKey};
 use crate::release::metadata::{self, SPECIFICATION};
 use crate::release::plan::{Existing, STAGED_TIMESTAMP, Upload};
@@ -72,7 +72,7 @@ impl State {
                     expires: after(expiry.targets)?,
                     targets,
                     delegations: None,
-                    _extra: HashMap::new(),
+                    _extra: withdrawn::written(&self.withdrawn),
                 };
                 let bytes = signers.sign(Role::Targets, &targets, key).await?;
                 let listed = metafile(self.targets_number, &bytes);

@@ -35,7 +35,13 @@ pub enum StoreError {
     #[error("the staged timestamp is not the one that this publish wrote")]
     NotStaged,
     #[error(transparent)]
-    WebDav(#[from] WebDavError),
+    WebDav(Box<WebDavError>),
+}
+
+impl From<WebDavError> for StoreError {
+    fn from(error: WebDavError) -> Self {
+        Self::WebDav(Box::new(error))
+    }
 }
 
 impl StoreError {
@@ -46,7 +52,10 @@ impl StoreError {
 
     /// Whether the server found another file than the one that was meant to be replaced.
     pub(super) fn is_precondition(&self) -> bool {
-        matches!(self, Self::WebDav(WebDavError::Precondition { .. }))
+        match self {
+            Self::WebDav(error) => matches!(**error, WebDavError::Precondition { .. }),
+            _ => false,
+        }
     }
 }
 

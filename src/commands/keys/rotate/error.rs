@@ -89,7 +89,7 @@ pub(super) enum RotateError {
         /// What devices read.
         url: String,
         /// Why.
-        source: RehearsalError,
+        source: Box<RehearsalError>,
     },
     /// The host has an answer, and not one that says something.
     #[error("`{path}` at {url} is answered with status {status}")]
@@ -107,7 +107,7 @@ pub(super) enum RotateError {
         /// What devices read.
         url: String,
         /// What is wrong with it.
-        source: RepositoryError,
+        source: Box<RepositoryError>,
     },
     /// A timestamp that no device believes.
     #[error("the timestamp at {url} is not signed as root {root} asks")]
@@ -124,7 +124,7 @@ pub(super) enum RotateError {
     Unconfirmed,
     /// Devices would not follow.
     #[error("devices would not follow this rotation")]
-    Devices(#[source] RehearsalError),
+    Devices(#[source] Box<RehearsalError>),
 }
 
 impl Explained for RotateError {
@@ -177,7 +177,8 @@ impl Explained for RotateError {
                     .into()
             }
             Self::Behind { .. } => {
-                "bring the store up to date from the host, or rotate on the machine that publishes"
+                "bring the store up to date from the host, or rotate on the machine that publishes; \
+                 if a thief of a key wrote that, `--offline` rotates without looking"
                     .into()
             }
             Self::NotThere { .. } => {

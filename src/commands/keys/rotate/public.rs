@@ -72,9 +72,10 @@ impl Public<'_> {
         while shown.successors.len() < LONGEST_CHAIN {
             let path = root::path(newest.version().saturating_add(1));
             let Some(bytes) = self.file(&path, caps.root).await? else { break };
-            newest = newest
-                .followed_by(bytes)
-                .map_err(|source| RotateError::ForgedRoot { url: self.url.to_owned(), source })?;
+            newest = newest.followed_by(bytes).map_err(|source| RotateError::ForgedRoot {
+                url: self.url.to_owned(),
+                source: Box::new(source),
+            })?;
             shown.successors.push(newest.clone());
         }
         shown.timestamp = self.file(LIVE_TIMESTAMP, caps.timestamp).await?;
@@ -172,7 +173,9 @@ impl Public<'_> {
     async fn file(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, RotateError> {
         let answer = file(&self.source(), &self.pinned, path, limit).await;
         let url = self.url.to_owned();
-        match answer.map_err(|source| RotateError::Unseen { url: url.clone(), source })? {
+        match answer
+            .map_err(|source| RotateError::Unseen { url: url.clone(), source: Box::new(source) })?
+        {
             Ok(bytes) => Ok(Some(bytes)),
             Err(403 | 404) => Ok(None),
             Err(status) => Err(RotateError::Status { path: path.to_owned(), url, status }),

@@ -104,7 +104,10 @@ impl Files {
     ) -> Result<bool, Failure> {
         let copy = Copy::of(&self.metadata, now).await?;
         let mut device = Onlooker::new(root.bytes.clone(), build_time(now));
-        let sight = device.poll(&copy.source()).await.map_err(RotateError::Devices)?;
+        let sight = device
+            .poll(&copy.source())
+            .await
+            .map_err(|error| RotateError::Devices(Box::new(error)))?;
         Ok(sight.read.is_ok())
     }
 
@@ -127,7 +130,7 @@ impl Files {
                 let is_lost = (is_signed_again || device.was_good) && !device.reads;
                 let is_bad = is_lost || (is_as_written && device.refused);
                 if is_bad && let Some(error) = device.errors.pop() {
-                    return Err(RotateError::Devices(error).into());
+                    return Err(RotateError::Devices(Box::new(error)).into());
                 }
                 match walks.get_mut(place) {
                     Some(walk) => walk.in_any_order &= !device.refused,
@@ -249,7 +252,11 @@ impl Copy {
     /// Every device polls once.
     async fn poll(&self, devices: &mut [Device]) -> Result<(), RotateError> {
         for device in devices {
-            let sight = device.onlooker.poll(&self.source()).await.map_err(RotateError::Devices)?;
+            let sight = device
+                .onlooker
+                .poll(&self.source())
+                .await
+                .map_err(|error| RotateError::Devices(Box::new(error)))?;
             if device.roots.last() != Some(&sight.root) {
                 device.roots.push(sight.root);
             }

@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::{Around, Revert, content};
 use crate::commands::publish::preview::Preview;
-use crate::commands::publish::{Delivery, Offer, PublishReport, Reading, keys, load, outside};
+use crate::commands::publish::{Delivery, Offer, PublishReport, Reading, load, outside};
 use crate::commands::{Context, build, ca, context};
 use crate::config::Project;
 use crate::error::{Exit, Failure};
 use crate::output::{Paint, Report};
+use crate::release::keys::{KeyFolder, Supplied};
 
 /// What a revert did.
 #[derive(Debug, Serialize)]
@@ -27,6 +28,7 @@ pub(in crate::commands::publish) fn run(
     context: &Context,
     project: &Project,
     revert: &Revert<'_>,
+    (folder, supplied): (KeyFolder, Supplied),
     reading: Reading,
     is_dry_run: bool,
 ) -> Result<Exit, Failure> {
@@ -34,7 +36,6 @@ pub(in crate::commands::publish) fn run(
     let root = build::tuf_root(project)?;
     // What the source embeds now is not what the old image does.
     let roots = ca::project_roots(project, now)?;
-    let (folder, supplied) = keys(context, project)?;
     let keys = folder.load_for_publish(&supplied)?;
     let outside = outside(project, reading)?;
     let mut offer = Offer { now, root, roots, releases: Vec::new(), keys };
@@ -45,7 +46,7 @@ pub(in crate::commands::publish) fn run(
         let around = Around { project, store: &store, state: &state, roots, outside, now };
         offer.releases = content(&around, revert).await?;
         let plan = offer.plan(context, project, &state).await?;
-        let (version, images) = (offer.version()?, offer.images(&plan));
+        let (version, images) = (offer.version()?, offer.images(&state, &plan));
         if is_dry_run {
             let mut preview = Preview::of(project, &store, &state, &plan, outside).await?;
             preview.version = Some(version);
@@ -62,6 +63,7 @@ pub(in crate::commands::publish) fn run(
             product: project.product.value.to_string(),
             channel: project.channel.value.to_string(),
             version,
+            reproduced: None,
             published: !plan.is_published(),
             images,
             rehearsed_with_own_agent: delivered.is_with_own_agent(),
