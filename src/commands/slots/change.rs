@@ -10,7 +10,6 @@ use crate::commands::Context;
 use crate::device::slots::{self, Change};
 use crate::device::{Depth, Known, Survey};
 use crate::error::{Exit, Failure};
-use crate::hex;
 use crate::output::{Paint, Report, Tone};
 use crate::virtual_device::bootloader::{Rollback, Target};
 
@@ -133,11 +132,12 @@ struct Written {
 
 impl From<&Change> for Written {
     fn from(change: &Change) -> Self {
+        let [before, after] = change.hex();
         Self {
             entry: change.index,
             offset: change.offset,
-            before: hex::lower(&change.before.encode()),
-            after: hex::lower(&change.after.encode()),
+            before,
+            after,
             seq: (!change.after.is_blank()).then_some(change.after.sequence),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::boards;
 use crate::commands::{Context, context};
 use crate::device::flash::{Dump, FlashReader, FlashWriter};
 use crate::device::serial::{Cable, Chosen, Connect};
@@ -61,7 +62,7 @@ impl Source {
 
 /// The only board, or the one that somebody chooses.
 fn choose(context: &Context) -> Result<Chosen, Failure> {
-    let error = match Chosen::only() {
+    let error = match Chosen::only(&boards::remembered(context)) {
         Ok(chosen) => return Ok(chosen),
         Err(error) => error,
     };
@@ -80,7 +81,13 @@ fn choose(context: &Context) -> Result<Chosen, Failure> {
         .and_then(|number| ports.get(number.checked_sub(1)?))
         .or_else(|| ports.iter().find(|port| port.name == answer));
     match chosen {
-        Some(port) => Ok(Chosen::named(&port.name)?),
+        Some(port) => {
+            let chosen = Chosen::named(&port.name)?;
+            if let Some(id) = port.id.filter(|_| !port.is_board) {
+                boards::remember(context, id)?;
+            }
+            Ok(chosen)
+        }
         None => Err(error.into()),
     }
 }

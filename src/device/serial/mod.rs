@@ -5,5 +5,5 @@ mod port;
 mod settings;
 
 pub use cable::{Cable, Security};
-pub use port::{Chosen, known_ports};
+pub use port::{Chosen, Known, UsbId, known_ports};
 pub use settings::{Before, Connect};

@@ -6,6 +6,7 @@ use crate::agent::otadata::{self, ENTRY, Entry, Label, State};
 use crate::device::DeviceError;
 use crate::device::flash::{FlashWriter, SECTOR};
 use crate::error::{Exit, Explained};
+use crate::hex;
 use crate::virtual_device::bootloader::{Rollback, Target};
 
 /// One entry that is replaced whole: its sector is erased, then its bytes are written.
@@ -19,6 +20,13 @@ pub struct Change {
     pub before: Entry,
     /// What will be there; a blank entry is an erased sector.
     pub after: Entry,
+}
+
+impl Change {
+    /// The 32 bytes before and after, in hexadecimal.
+    pub fn hex(&self) -> [String; 2] {
+        [self.before, self.after].map(|entry| hex::lower(&entry.encode()))
+    }
 }
 
 /// Why nothing is written.
