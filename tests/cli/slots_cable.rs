@@ -325,7 +325,7 @@ fn any_length_at_any_offset_is_read_right_by_the_rom_and_by_the_stub() {
     use cargo_esp_ota::device::serial::{Cable, Chosen, Connect};
 
     let flash: Vec<u8> =
-        (0..4_u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        (0..4_u32 << 20).map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     for reads_much in [false, true] {
         let project = Project::new();
         let board = Board::start(&project, &flash, &["--chip", "esp32c3"]);
@@ -389,7 +389,7 @@ fn garbage_on_the_line_is_no_board() {
             let bytes: Vec<u8> = (0..64)
                 .map(|_| {
                     seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    (seed >> 24) as u8
+                    seed.to_be_bytes()[0]
                 })
                 .collect();
             // Where nobody reads, the line is full.
