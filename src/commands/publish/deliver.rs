@@ -69,6 +69,16 @@ pub(in crate::commands) struct Withdrawn {
     pub(in crate::commands) chip: Chip,
 }
 
+impl Withdrawn {
+    pub(super) fn by(plan: &Plan) -> Vec<Self> {
+        let withdrawn = plan.withdrawn.iter().map(|release| Self {
+            version: release.custom.version.clone(),
+            chip: release.custom.chip,
+        });
+        withdrawn.collect()
+    }
+}
+
 impl Delivered {
     /// Whether every image that took part has the agent that was rehearsed.
     pub(in crate::commands) fn is_with_own_agent(&self) -> bool {
@@ -123,13 +133,8 @@ impl Delivery<'_> {
             Some(outside) => Some(self.is_live(outside, timestamp).await),
             None => None,
         };
-        let is_live = plan.timestamp.is_some();
-        let archived = if is_live { self.tidy(before, plan).await } else { Vec::new() };
-        let withdrawn = plan.withdrawn.iter().map(|release| Withdrawn {
-            version: release.custom.version.clone(),
-            chip: release.custom.chip,
-        });
-        Ok(Delivered { live_at_url, archived, withdrawn: withdrawn.collect(), ..delivered })
+        let archived = self.tidy(before, plan).await;
+        Ok(Delivered { live_at_url, archived, withdrawn: Withdrawn::by(plan), ..delivered })
     }
 
     /// Two that publish at once share one place for the staged timestamp. Whoever has the newest
