@@ -43,7 +43,20 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("agent", &["hex"]),
     ("chip", &[]),
     ("config", &["agent", "chip", "disk", "error", "flash_size", "partition"]),
-    ("device", &["agent", "error", "hex", "image", "output", "partition", "virtual_device"]),
+    (
+        "device",
+        &[
+            "agent",
+            "chip",
+            "error",
+            "flash_size",
+            "hex",
+            "image",
+            "output",
+            "partition",
+            "virtual_device",
+        ],
+    ),
     ("disk", &[]),
     (
         "emulator",

@@ -16,6 +16,7 @@ pub mod rollout;
 pub mod serve;
 pub mod slots;
 mod stamp;
+pub mod virtual_device;
 
 pub use context::{Context, ContextError};
 pub use stamp::StampError;

@@ -1,12 +1,16 @@
 //! What a device will boot, read from its flash.
 //!
-//! Today from a dump; over the cable later, through the same report.
+//! From a dump or over a cable, through the same reader and the same report.
 
 mod boot_table;
-mod report;
+mod error;
+pub mod flash;
+pub mod serial;
+pub mod slots;
 
 #[cfg(test)]
 mod tests;
 
 pub use boot_table::boot_table;
-pub use report::{Proof, SlotError, SlotReport, report};
+pub use error::DeviceError;
+pub use slots::{Depth, Known, Proof, SlotError, SlotReport, Survey, report};

@@ -88,7 +88,7 @@ mod tests {
             let descriptor = info.descriptor.unwrap();
             prop_assert_eq!(descriptor.version(), version.as_str());
             let field = 0x20 + 16..0x20 + 48;
-            let tail = old.len() - 33..old.len();
+            let tail = old.len().saturating_sub(33)..old.len();
             for (at, (old, new)) in old.iter().zip(&new).enumerate() {
                 prop_assert!(old == new || field.contains(&at) || tail.contains(&at), "byte {at}");
             }

@@ -7,6 +7,7 @@ pub mod faults;
 pub mod flash;
 pub mod parallel;
 pub mod rehearsal;
+pub mod rom_loader;
 pub mod stand_in;
 pub mod tear;
 mod tls_connection;

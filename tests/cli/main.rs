@@ -8,6 +8,8 @@
 
 mod authority;
 mod bad_input;
+#[cfg(unix)]
+mod board;
 mod build;
 mod build_size;
 mod build_toolchain;
@@ -69,6 +71,8 @@ mod scripted;
 mod serve;
 mod shape;
 mod slots;
+#[cfg(unix)]
+mod slots_cable;
 mod source_date_epoch;
 mod store_https;
 mod store_promote;

@@ -91,3 +91,23 @@ pub(crate) fn with_checksum(mut image: Vec<u8>) -> Vec<u8> {
     let chip = u16::from_le_bytes([image[12], image[13]]);
     for_chip(image, chip)
 }
+
+/// Blank flash with a partition table at an offset: `otadata` behind it, and so many small slots.
+pub(crate) fn flash_with(offset: usize, slots: u8) -> Vec<u8> {
+    use cargo_esp_ota::partition::{self, Entry, Kind, Table};
+    let at = |place: usize| u32::try_from(place).unwrap();
+    let mut entries = vec![Entry::new("otadata", Kind::OTADATA, at(offset + 0x1000), 0x2000)];
+    for slot in 0..slots {
+        let start = at(0x2_0000 * (usize::from(slot) + 1));
+        entries.push(Entry::new(
+            &format!("ota_{slot}"),
+            Kind::slot(slot).unwrap(),
+            start,
+            0x2_0000,
+        ));
+    }
+    let table = partition::encode(&Table { entries }).unwrap();
+    let mut flash = vec![0xff; 4 << 20];
+    flash[offset..offset + table.len()].copy_from_slice(&table);
+    flash
+}

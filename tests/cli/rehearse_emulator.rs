@@ -209,7 +209,10 @@ fn what_would_not_boot_is_refused_before_anything_is_emulated() {
         .run(QEMU)
         .exits(1)
         .stdout("")
-        .stderr_is(|text| text.contains("has no release of `thermostat`"))
+        .stderr(
+            "error: there is no image of `thermostat` for esp32c3: none is built, and none \
+             published\n  help: build one first: `cargo esp-ota build`\n",
+        )
         .wrote_nothing();
 }
 

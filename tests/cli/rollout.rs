@@ -520,6 +520,20 @@ fn each_online_key_is_needed() {
 }
 
 #[test]
+fn a_key_can_be_named() {
+    let project = published(100);
+    let folder = project.around("configuration/esp-ota/keys/thermostat");
+    let elsewhere = project.around("home/targets.pem");
+    fs::rename(folder.join("targets.pem"), &elsewhere).unwrap();
+    let named = format!("targets={}", elsewhere.display());
+    project
+        .run(["rollout", "halt", "-q", "--key", &named])
+        .exits(0)
+        .stdout_is(|text| text.contains("goes from 100 % to 0 % of the devices"))
+        .stderr("");
+}
+
+#[test]
 fn a_store_that_somebody_changed_is_not_signed_again() {
     let project = published(100);
     let metadata = "dist/metadata/2.targets.json";

@@ -158,7 +158,15 @@ reports! {
         url: String, address: String, folder: String, root_ca: String, root_sha256: String,
         leaf_ends: String, init: String,
     }
-    Slots { next_boot: NextBoot, table: Table, entries: Vec<Entry>, slots: Vec<Slot>, }
+    Slots {
+        port: Option<String>, chip: Option<String>, security: Option<Security>,
+        bootloader: Option<SecondStage>, next_boot: NextBoot, table: Table, entries: Vec<Entry>,
+        slots: Vec<Slot>, running: Option<String>, trial: String, next_update: Option<NextUpdate>,
+    }
+    Changed {
+        dry_run: bool, boots: String, boots_with_rollback: String, changes: Vec<WrittenEntry>,
+    }
+    VirtualDevice { port: String, chip: String, flash_size: usize, image: Option<String>, }
     Check { checks: Vec<Line>, }
     Demo { steps: Vec<Step>, passed: bool, kept: Option<String>, }
     Completions { script: String, }
@@ -343,7 +351,16 @@ parts! {
     }
     Image {
         project: String, version: String, secure_version: u32, elf_sha256: String, built: String,
-        size: u32, sha256: String,
+        size: u32, sha256: String, known: Option<String>,
+    }
+    Security { flash_encryption: bool, secure_boot: bool, secure_download: bool, }
+    SecondStage {
+        offset: u32, reason: Option<String>, size: Option<u32>, sha256: Option<String>,
+        esp_idf: Option<String>, known: Option<String>, rollback: String, rollback_because: String,
+    }
+    NextUpdate { slot: String, entry: usize, seq: Option<u32>, }
+    WrittenEntry {
+        entry: usize, offset: u32, before: String, after: String, seq: Option<u32>,
     }
     Line {
         check: String, outcome: String, message: String, caused_by: Option<Vec<String>>,

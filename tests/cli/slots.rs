@@ -94,7 +94,9 @@ fn a_device_after_an_update_is_told_whole() {
              ota_1    0x150000..0x290000  thermostat 1.1.0, {size} bytes, intact\n\
              next boot: ota_1 (proven), with or without bootloader rollback\n  because:\n    \
              entry 1 has the highest sound sequence 2 (VALID): (2 - 1) mod 2 = ota_1\n    \
-             ota_1 holds a bootable image: starts it\n"
+             ota_1 holds a bootable image: starts it\n\
+             settled: nothing is on trial\n\
+             the next update goes to ota_0 and writes seq 3 into entry 0\n"
         ))
         .stderr("")
         .wrote_nothing();
@@ -261,7 +263,7 @@ fn a_dump_that_is_none_is_refused_with_a_remedy() {
     refuse(
         &whole[..0xe800],
         1,
-        "error: `otadata` at 0xf000 is beyond the end of the dump\n  help: dump the whole chip\n",
+        "error: `otadata` at 0xf000 is beyond the end of the flash\n  help: dump the whole chip\n",
     );
 }
 

@@ -165,6 +165,12 @@ fn a_server_is_left_alone_for_as_long_as_it_asks() {
     let began = Instant::now();
     wait(opened(&server, None).read(IMAGE)).unwrap();
     assert!(began.elapsed() >= Duration::from_secs(1));
+
+    let server = DavServer::start();
+    server.fail("GET", "", Fault::Status(503, Some(("retry-after", "3600"))), 9);
+    let read = wait(opened(&server, None).read(IMAGE)).map(drop);
+    refused(read, Exit::Network, "answers 503 to GET");
+    assert_eq!(server.count("GET", ""), 1);
 }
 
 #[test]

@@ -273,7 +273,7 @@ impl Offer {
 
 /// The signing keys of the project: where they are, what came by the environment, and before both
 /// what the command line names.
-fn keys(
+pub(super) fn keys(
     context: &Context,
     project: &Project,
     named: &[KeyArgument],

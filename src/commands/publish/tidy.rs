@@ -4,7 +4,7 @@
 //! timestamps in a row do not list it. What is archived can be the base of a later delta.
 
 use super::deliver::Delivery;
-use crate::release::plan::{Existing, Plan, Upload};
+use crate::release::plan::{Existing, LIVE_TIMESTAMP, Plan, Upload};
 use crate::release::repository::State;
 use crate::release::rules::Release;
 use crate::release::store::StoreError;
@@ -25,7 +25,7 @@ impl Delivery<'_> {
     pub(super) async fn tidy(&self, before: &State, plan: &Plan) -> Vec<String> {
         let mut archived = Vec::new();
         for path in leftovers(before, plan) {
-            match self.archive(path).await {
+            match self.archive(path, plan).await {
                 Ok(Some(place)) => archived.push(place),
                 Ok(None) => {}
                 Err(error) => self.context.output.warn(format_args!(
@@ -37,7 +37,7 @@ impl Delivery<'_> {
         archived
     }
 
-    async fn archive(&self, path: &str) -> Result<Option<String>, StoreError> {
+    async fn archive(&self, path: &str, plan: &Plan) -> Result<Option<String>, StoreError> {
         let Some(image) = self.store.read(path).await? else { return Ok(None) };
         let name = path.rsplit('/').next().unwrap_or(path);
         let place = format!("{ARCHIVE}{name}");
@@ -50,6 +50,10 @@ impl Delivery<'_> {
                 "`{path}`, which is listed no longer, is not the image that was signed: it goes, and \
                  is not archived"
             ));
+        }
+        // Who has published since may list it again.
+        if self.store.read(LIVE_TIMESTAMP).await? != plan.timestamp {
+            return Ok(None);
         }
         self.store.remove(path).await?;
         Ok(is_whole.then_some(place))

@@ -91,7 +91,7 @@ impl Rehearse {
         }
         let runtime = context::runtime()?;
         let scene = Scene::gather(context, project, (is_public, self.connect), self.staged);
-        let scene = runtime.block_on(scene)?;
+        let scene = runtime.block_on(scene)?.with_a_release()?;
         if self.faults.faults {
             return self.faults.run(context, &scene, self.accept_agent_drift);
         }

@@ -69,17 +69,20 @@ impl Scene {
         };
         let fleet = aim(&listed, project.product.value.as_str(), stage.chip, channel(&project));
         stage.device_id.clone_from(&fleet.device_id);
-        let scene = Self { project, from, view, roots, stage, fleet, now };
-        if scene.fleet.releases.is_empty() {
-            return Err(RehearseError::Nothing {
-                place: scene.place(),
-                product: scene.project.product.value.to_string(),
-                chip: scene.stage.chip.to_string(),
-                channel: channel(&scene.project).to_owned(),
-            }
-            .into());
+        Ok(Self { project, from, view, roots, stage, fleet, now })
+    }
+
+    /// Refuses to go on where nothing is published for this kind of device.
+    pub(super) fn with_a_release(self) -> Result<Self, RehearseError> {
+        if !self.fleet.releases.is_empty() {
+            return Ok(self);
         }
-        Ok(scene)
+        Err(RehearseError::Nothing {
+            place: self.place(),
+            product: self.project.product.value.to_string(),
+            chip: self.stage.chip.to_string(),
+            channel: channel(&self.project).to_owned(),
+        })
     }
 
     /// The repository as devices read it.

@@ -9,12 +9,12 @@ use super::report::{ChangeReport, Changed};
 use super::share::Share;
 use super::{RolloutError, plain};
 use crate::chip::Chip;
-use crate::commands::publish::{Delivered, Delivery, Reading, load, outside};
+use crate::commands::publish::{Delivered, Delivery, Reading, keys, load, outside};
 use crate::commands::{Context, build, ca, context};
 use crate::config::{Origin, Overrides, Project};
 use crate::error::{Exit, Failure};
 use crate::release::custom::Rollout;
-use crate::release::keys::{KeyFolder, Supplied};
+use crate::release::keys::KeyArgument;
 use crate::release::repository::{Changes, Expiry, Terms};
 use crate::release::rules::Release;
 use crate::virtual_device::rehearsal::aim;
@@ -45,6 +45,10 @@ struct Which {
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Take this key, for `targets`, `snapshot` or `timestamp`, from a file, or with `ROLE=-` from
+    /// standard input; repeatable [default: the keys of the product]
+    #[arg(long = "key", value_name = "ROLE=FILE")]
+    keys: Vec<KeyArgument>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -68,8 +72,8 @@ fn change(context: &Context, share: Share, which: &Which) -> Result<Exit, Failur
     let now = context.now();
     let root = build::tuf_root(&project)?;
     let roots = ca::project_roots(&project, now)?;
-    let folder = KeyFolder::new(&context.configuration_folder()?, project.product.value.as_str())?;
-    let keys = folder.load_for_publish(&Supplied::from_environment(context::variable))?;
+    let (folder, supplied) = keys(context, &project, &which.keys)?;
+    let keys = folder.load_for_publish(&supplied)?;
     let store = context.store(&project)?;
     let outside = outside(&project, which.reading)?;
     let (product, channel) = (project.product.value.as_str(), project.channel.value.as_str());
@@ -96,7 +100,8 @@ fn change(context: &Context, share: Share, which: &Which) -> Result<Exit, Failur
                 (release.custom.file_name(), Rollout { percent: share.percent(), seed })
             })
             .collect();
-        let terms = Terms { now, expiry: Expiry::default(), plain_channel: channel };
+        let stamp = context.stamp()?;
+        let terms = Terms { now: stamp, expiry: Expiry::default(), plain_channel: channel };
         let changes = Changes { rollouts, ..Changes::default() };
         let mut plan = state.next(&keys, changes, terms).await?;
         let listed = if plan.is_published() { state.releases() } else { plan.releases.as_slice() };

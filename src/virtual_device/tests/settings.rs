@@ -150,6 +150,44 @@ fn a_bad_passphrase_does_not_make_an_open_network() {
     assert_eq!(problem_of("wifi_psk", "12345678"), Problem::PskAlone);
 }
 
+/// A device that lost its passphrase must not join whatever has the name of its network. What is
+/// damaged is marked as erased at the first start, and still has to be known at the next ones.
+#[test]
+fn a_damaged_passphrase_does_not_make_an_open_network_at_any_start() {
+    let psk = "correct horse";
+    let sound = written(|cable| {
+        cable.set("wifi_ssid", "Workshop");
+        cable.set("wifi_psk", psk);
+    });
+    let bytes = sound.with(|flash| flash.contents().to_vec());
+    let start = usize::try_from(NVS.start).unwrap();
+    let find = |name: &[u8]| bytes.windows(name.len()).position(|it| it == name).unwrap();
+    // An entry of 32 bytes, its name at 8, and its text behind it; and its marks in the page's map.
+    let entry = find(b"wifi_psk\0") - 8;
+    let mark = start + 32 + (entry - start - 64) / 32 / 4;
+    for at in (entry..entry + 32 + psk.len()).chain([mark]) {
+        for bit in 0..8 {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << bit;
+            let device = FlashHandle::new(VirtualFlash::with_contents(damaged));
+            for boot in 1..=3 {
+                let settings = read(&device);
+                let is_open = settings.wifi.as_ref().is_some_and(|wifi| wifi.psk().is_none());
+                assert!(!is_open, "byte {} bit {bit} boot {boot}", at - entry);
+                assert!(settings.wifi.is_some() || !settings.problems.is_empty());
+            }
+        }
+    }
+    // A passphrase that was taken out leaves the same trace.
+    let taken = written(|cable| {
+        cable.set("wifi_ssid", "Workshop");
+        cable.set("wifi_psk", psk);
+        cable.0.delete(&Key::from_str("esp_ota"), &Key::from_str("wifi_psk")).unwrap();
+    });
+    assert_eq!(read(&taken).problems, [Problem::PskLost]);
+    assert!(Problem::PskLost.to_string().contains("erase `nvs` and write the settings anew"));
+}
+
 #[test]
 fn a_passphrase_is_not_shown_by_accident() {
     let wifi = Wifi::new("Workshop".into(), Some("12345678".into())).unwrap();

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::EmulateError;
 use crate::agent::image::ImageInfo;
+use crate::commands::rehearse::error::RehearseError;
 use crate::commands::rehearse::scene::Scene;
 use crate::commands::{Context, ContextError, context};
 use crate::config::Project;
@@ -49,7 +50,7 @@ pub(super) fn choose(
     };
     let (from, bytes) = match file {
         Some(file) => (file.clone(), context::read(&file, LARGEST_IMAGE)?),
-        None => release(context, project, published)?,
+        None => release(context, project, published, wants_published)?,
     };
     let info = image::read(&bytes, Some(project.chip.value))
         .map_err(|source| EmulateError::Image { file: from.clone(), source })?;
@@ -87,15 +88,23 @@ fn newest(project: &Project) -> Result<Option<PathBuf>, ContextError> {
     Ok(newest.map(|(_, file)| file))
 }
 
-/// The newest release that is given to any device, and where it was read.
+/// The newest release that is given to any device, and where it was read. Who did not ask for one has
+/// more use for an image of their own.
 fn release(
     context: &Context,
     project: &Project,
     published: &Published,
+    is_wanted: bool,
 ) -> Result<(PathBuf, Vec<u8>), Failure> {
     let Published { public, is_staged } = published;
     context::runtime()?.block_on(async {
         let scene = Scene::gather(context, project.clone(), *public, *is_staged).await?;
+        let scene = match scene.with_a_release() {
+            Err(RehearseError::Nothing { product, chip, .. }) if !is_wanted => {
+                return Err(EmulateError::NoImage { product, chip }.into());
+            }
+            found => found?,
+        };
         let goal = scene.fleet.goal.as_ref().ok_or(EmulateError::Halted)?;
         if goal.custom.agent.is_none() {
             return Err(EmulateError::NoAgent(goal.custom.version.clone()).into());

@@ -17,6 +17,14 @@ pub(super) enum EmulateError {
         /// Why.
         source: ImageError,
     },
+    /// Neither built nor published.
+    #[error("there is no image of `{product}` for {chip}: none is built, and none published")]
+    NoImage {
+        /// The product.
+        product: String,
+        /// The chip.
+        chip: String,
+    },
     /// Every release is halted.
     #[error("no release is given to any device")]
     Halted,
@@ -72,7 +80,9 @@ const BOOT_ONLY: &str = "pass `--boot-only` to boot the image without a whole up
 impl Explained for EmulateError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Image { .. } | Self::Halted | Self::NoAgent(_) => Exit::Rejected,
+            Self::Image { .. } | Self::NoImage { .. } | Self::Halted | Self::NoAgent(_) => {
+                Exit::Rejected
+            }
             Self::NoFeature(_)
             | Self::NoEthernet { .. }
             | Self::NoFirmware(_)
@@ -86,6 +96,7 @@ impl Explained for EmulateError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Image { .. } => Some("make the image with `cargo esp-ota build`".into()),
+            Self::NoImage { .. } => Some("build one first: `cargo esp-ota build`".into()),
             Self::Halted => Some("name an image, or build one".into()),
             Self::NoAgent(_) => Some("try it on a board".into()),
             Self::NoFeature(_)
@@ -110,7 +121,8 @@ impl Explained for EmulateError {
             | Self::Version(file) => {
                 Some(Location { file: file.clone(), line: None, column: None })
             }
-            Self::Halted
+            Self::NoImage { .. }
+            | Self::Halted
             | Self::NoAgent(_)
             | Self::NoEthernet { .. }
             | Self::OtherVersion { .. } => None,

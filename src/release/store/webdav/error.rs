@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::error::{Exit, Explained};
 use crate::release::store::access;
 
+/// A host that wants to be left alone for longer is given up.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 /// A store over a network could not be named, reached, read or written.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
@@ -52,7 +55,8 @@ impl WebDavError {
     /// Whether the same request may come through a moment later.
     pub(in crate::release::store) fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Stalled { .. } | Self::Busy { .. } => true,
+            Self::Unreachable { .. } | Self::Stalled { .. } => true,
+            Self::Busy { wait, .. } => wait.is_none_or(|wait| wait <= LONGEST_WAIT),
             Self::Address { .. }
             | Self::Setup(_)
             | Self::Distrust { .. }

@@ -25,8 +25,6 @@ pub(super) const LARGEST_FILE: usize = 64 * 1024 * 1024;
 const LARGEST_EXCUSE: usize = 64 * 1024;
 /// Bytes of a body that are handed over at once.
 const PIECE: usize = 16 * 1024;
-/// A host that wants to be left alone for longer is given up.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// A client that trusts Mozilla's set and the given roots, and follows no redirect.
 pub(super) fn client(access: &Access) -> Result<Client, WebDavError> {
@@ -166,10 +164,9 @@ fn is_passing(status: StatusCode) -> bool {
     }
 }
 
-/// `Retry-After` in seconds, where it is not long; dates are not read.
+/// `Retry-After` in seconds; dates are not read.
 fn wait(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds)).filter(|wait| *wait <= LONGEST_WAIT)
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// What the TLS library has against the certificate, where that is what failed.

@@ -25,6 +25,10 @@ const WRITTEN: u8 = 0b10;
 const ENTRIES: u32 = 126;
 const ENTRY: usize = 32;
 const ENTRY_SIZE: u32 = 32;
+/// Bytes of the name in an entry, which are between its CRC and its value.
+const KEY: usize = 16;
+/// Bits of a name that may have changed. The names of two settings differ in more.
+const MOST_BITS: u32 = 3;
 /// Bytes before the first entry: header and map.
 const FIRST_ENTRY: u32 = 64;
 /// Bytes read at once to find out whether a page is blank.
@@ -91,6 +95,34 @@ pub(super) fn is_readable<F: NorFlash>(flash: &mut F, partition: Region) -> Resu
     }
     // A single one may be the first that was ever written, torn by a power cut.
     Ok(unreadable < 2)
+}
+
+/// Whether a value of this name is, or was, anywhere in the partition, sound or not. What is damaged
+/// is taken for torn by repair and by esp-nvs, marked as erased, and then looks as if it had never been
+/// there; its bytes stay until the page is freed. The name itself may be what is damaged.
+pub(super) fn has_trace<F: NorFlash>(
+    flash: &mut F,
+    partition: Region,
+    name: &str,
+) -> Result<bool, F::Error> {
+    let mut key = [0; KEY];
+    for (byte, letter) in key.iter_mut().zip(name.bytes()) {
+        *byte = letter;
+    }
+    let pages = partition.len.checked_div(PAGE).unwrap_or(0);
+    for page in 0..pages {
+        let start = partition.start.saturating_add(page.saturating_mul(PAGE));
+        for index in 0..ENTRIES {
+            let offset = FIRST_ENTRY.saturating_add(index.saturating_mul(ENTRY_SIZE));
+            let [_, _, _, _, _, _, _, _, found @ .., _, _, _, _, _, _, _, _]: [u8; ENTRY] =
+                read(flash, start.saturating_add(offset))?;
+            let bits = key.iter().zip(found).map(|(one, other)| (one ^ other).count_ones());
+            if bits.fold(0, u32::saturating_add) <= MOST_BITS {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Erases what no longer is a page in use, and begins the copy of a page that is about to be freed

@@ -17,9 +17,14 @@ use super::ports::{Store, StoreError};
 const NAMESPACE: Key = Key::from_str("esp_ota_st");
 /// Namespace of the settings. The agent only reads them.
 const SETTINGS: Key = Key::from_str("esp_ota");
+/// The setting that must not be taken for absent when it is damaged.
+pub(super) const WIFI_PSK: &str = "wifi_psk";
 
 /// [`Store`] over the `nvs` partition.
-pub struct NvsStore<F: NorFlash>(Nvs<Checked<F>>);
+pub struct NvsStore<F: NorFlash> {
+    nvs: Nvs<Checked<F>>,
+    has_trace_of_psk: bool,
+}
 
 impl<F: NorFlash> core::fmt::Debug for NvsStore<F> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -37,10 +42,14 @@ impl<F: NorFlash> NvsStore<F> {
         if !nvs_repair::is_readable(&mut flash, partition).map_err(|_| StoreError)? {
             return Err(StoreError);
         }
+        // Before anything that is damaged is taken for torn.
+        let has_trace_of_psk = nvs_repair::has_trace(&mut flash, partition, WIFI_PSK);
+        let has_trace_of_psk = has_trace_of_psk.map_err(|_| StoreError)?;
         nvs_repair::repair(&mut flash, partition).map_err(|_| StoreError)?;
         let start = usize::try_from(partition.start).map_err(|_| StoreError)?;
         let len = usize::try_from(partition.len).map_err(|_| StoreError)?;
-        Nvs::new(start, len, Checked(flash)).map(Self).map_err(|_| StoreError)
+        let nvs = Nvs::new(start, len, Checked(flash)).map_err(|_| StoreError)?;
+        Ok(Self { nvs, has_trace_of_psk })
     }
 }
 
@@ -57,13 +66,18 @@ impl<F: NorFlash> NvsStore<F> {
     /// Reads a text of the settings. `None` where there is none of this name.
     pub(super) fn text_setting(&mut self, key: &str) -> Result<Option<String>, Unread> {
         let key = name(key).map_err(|_| Unread::Flash)?;
-        found(self.0.get(&SETTINGS, &key))
+        found(self.nvs.get(&SETTINGS, &key))
+    }
+
+    /// Whether there was a passphrase for Wi-Fi when the partition was opened, readable or not.
+    pub(super) fn has_trace_of_psk(&self) -> bool {
+        self.has_trace_of_psk
     }
 
     /// Reads a number of the settings. `None` where there is none of this name.
     pub(super) fn number_setting(&mut self, key: &str) -> Result<Option<u32>, Unread> {
         let key = name(key).map_err(|_| Unread::Flash)?;
-        found(self.0.get(&SETTINGS, &key))
+        found(self.nvs.get(&SETTINGS, &key))
     }
 }
 
@@ -79,7 +93,7 @@ fn found<T>(read: Result<T, Error>) -> Result<Option<T>, Unread> {
 
 impl<F: NorFlash> Store for NvsStore<F> {
     fn get(&mut self, key: &str, buf: &mut [u8]) -> Result<Option<usize>, StoreError> {
-        let value: Vec<u8> = match self.0.get(&NAMESPACE, &name(key)?) {
+        let value: Vec<u8> = match self.nvs.get(&NAMESPACE, &name(key)?) {
             Ok(value) => value,
             Err(Error::KeyNotFound | Error::NamespaceNotFound) => return Ok(None),
             Err(_) => return Err(StoreError),
@@ -91,12 +105,12 @@ impl<F: NorFlash> Store for NvsStore<F> {
     fn set(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         let key = name(key)?;
         if value.is_empty() {
-            return self.0.delete(&NAMESPACE, &key).map_err(|_| StoreError);
+            return self.nvs.delete(&NAMESPACE, &key).map_err(|_| StoreError);
         }
-        if self.0.get(&NAMESPACE, &key).is_ok_and(|old: Vec<u8>| old == value) {
+        if self.nvs.get(&NAMESPACE, &key).is_ok_and(|old: Vec<u8>| old == value) {
             return Ok(());
         }
-        self.0.set(&NAMESPACE, &key, value).map_err(|_| StoreError)
+        self.nvs.set(&NAMESPACE, &key, value).map_err(|_| StoreError)
     }
 }
 

@@ -10,7 +10,7 @@ use core::fmt;
 
 use embedded_storage::nor_flash::NorFlash;
 
-use super::nvs_store::{NvsStore, Unread};
+use super::nvs_store::{NvsStore, Unread, WIFI_PSK};
 use super::url::{Url, UrlError};
 
 /// Longest SSID in bytes (IEEE 802.11, section 9.4.2.2).
@@ -66,6 +66,8 @@ pub enum Problem {
     Psk,
     /// There is a `wifi_psk`, and no `wifi_ssid`.
     PskAlone,
+    /// There is a trace of a `wifi_psk`, and none that can be read.
+    PskLost,
     /// `url` is no URL that a device may use.
     Url(UrlError),
     /// `channel` is no name.
@@ -158,6 +160,10 @@ impl fmt::Display for Problem {
                 "`wifi_psk` is neither 8 to 63 characters of ASCII nor 64 hexadecimal digits",
             ),
             Self::PskAlone => f.write_str("there is a `wifi_psk` and no `wifi_ssid`"),
+            Self::PskLost => f.write_str(
+                "`wifi_psk` is damaged or was taken out, and its network is not joined without it: \
+                 erase `nvs` and write the settings anew",
+            ),
             Self::Url(error) => write!(f, "`url` cannot be used: {error}"),
             Self::Channel => write!(
                 f,
@@ -183,7 +189,11 @@ fn used<T>(read: Result<Option<T>, Problem>, problems: &mut Vec<Problem>) -> Opt
 }
 
 fn wifi<F: NorFlash>(store: &mut NvsStore<F>) -> Result<Option<Wifi>, Problem> {
-    let psk = text(store, "wifi_psk")?;
+    let psk = text(store, WIFI_PSK)?;
+    if psk.is_none() && store.has_trace_of_psk() {
+        // An open network of the same name may be anybody's.
+        return Err(Problem::PskLost);
+    }
     match text(store, "wifi_ssid")? {
         Some(ssid) => Wifi::new(ssid, psk).map(Some),
         None if psk.is_some() => Err(Problem::PskAlone),

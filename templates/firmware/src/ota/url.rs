@@ -65,6 +65,10 @@ impl Url {
         if authority.contains('@') {
             return Err(UrlError::Credentials);
         }
+        // An IPv6 address has colons of its own.
+        if authority.starts_with('[') {
+            return Err(UrlError::Host);
+        }
         let (host, port) = match authority.split_once(':') {
             Some((host, digits)) => (host, port(digits).ok_or(UrlError::Port)?),
             None => (authority, DEFAULT_PORT),

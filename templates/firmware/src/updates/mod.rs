@@ -186,6 +186,8 @@ pub async fn run(updates: Updates, stack: Stack<'static>, self_test: fn() -> boo
         println!("updates: network `{}`", wifi.ssid());
     }
     println!("updates: channel {} of {url}", device.agent.channel());
+    // A trial has been to the server when it ends, and a last resort has no time to lose.
+    let is_settled = device.agent.boot() == Boot::Settled;
     while matches!(device.agent.boot(), Boot::Trial(_)) {
         if let Err(error) = device.judge(&connections, &url, self_test).await {
             println!("updates: not confirmed yet: {error}");
@@ -194,6 +196,14 @@ pub async fn run(updates: Updates, stack: Stack<'static>, self_test: fn() -> boo
     }
     // Also where the image was confirmed, and not all of that could be written down.
     device.watchdog.disarm();
+    if is_settled {
+        connections.wait_for_network().await;
+        connections.network_time().await;
+        device.report(&connections).await;
+        let pause = first_poll(&platform::device_id(), device.poll);
+        println!("updates: the first look for a release is in {} s", pause.as_secs());
+        Timer::after(pause).await;
+    }
     loop {
         connections.wait_for_network().await;
         // A last resort settles when it can. Until then it looks for a release like any other.
@@ -281,6 +291,19 @@ fn narrator() -> impl FnMut(Event) {
         }
         println!("updates: {event}");
     }
+}
+
+/// When a device looks for a release after its start: each at its own place in the period, so that a
+/// fleet that gets its power back does not come all at once. An emulated board is alone.
+fn first_poll(device_id: &str, period: Duration) -> Duration {
+    if cfg!(feature = "emulator") {
+        return Duration::from_secs(0);
+    }
+    // FNV-1a: devices whose addresses follow each other are far apart.
+    let hash = device_id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Duration::from_millis(hash % period.as_millis().max(1))
 }
 
 /// Up to a tenth more or less, so that devices that started together do not go on polling together.

@@ -6,14 +6,14 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{boot_table, report};
 use crate::agent::layout::Region;
 use crate::agent::otadata::{ENTRY, Entry};
+use crate::device::{boot_table, report};
 use crate::hex;
 use crate::partition::{self, Kind, Table};
 use crate::virtual_device::bootloader::{self, Rollback};
 
-const CHOICES: &str = include_str!("../../tests/vectors/bootloader/choices.txt");
+const CHOICES: &str = include_str!("../../../tests/vectors/bootloader/choices.txt");
 const OTADATA: u32 = 0xe000;
 const ROW: u32 = 0x1_0000;
 /// Fewer would mean that the file was cut.

@@ -1,0 +1,64 @@
+//! How a device is connected to.
+
+use espflash::connection::ResetBeforeOperation;
+
+use crate::chip::Chip;
+
+/// The rate at which every chip's loader begins.
+pub(super) const FIRST_BAUD: u32 = 115_200;
+
+/// Options of every command that uses a cable.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Device")]
+pub struct Connect {
+    /// Serial port [default: `ESP_OTA_PORT`, or the only board that is plugged in]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<String>,
+    /// Bits per second once the device answered
+    #[arg(long, value_name = "BAUD", default_value_t = 115_200)]
+    pub baud: u32,
+    /// How the chip gets into its serial loader [default: default-reset, and no-reset at a port
+    /// without DTR and RTS]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub before: Option<Before>,
+    /// Leave the chip in its loader at the end
+    #[arg(long)]
+    pub stay: bool,
+    /// Do without espflash's stub, which makes long reads faster
+    #[arg(long)]
+    pub no_stub: bool,
+    /// Whether much is going to be read.
+    #[arg(skip)]
+    pub reads_much: bool,
+    /// The chip that has to be there
+    #[arg(long, value_name = "CHIP")]
+    pub chip: Option<Chip>,
+}
+
+impl Connect {
+    /// Whether the stub is worth its upload.
+    pub(super) fn loads_stub(&self) -> bool {
+        !self.no_stub && (self.reads_much || self.baud > FIRST_BAUD)
+    }
+}
+
+/// How a chip gets into its serial loader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Before {
+    /// By DTR and RTS, as development boards are wired.
+    DefaultReset,
+    /// It is in it already.
+    NoReset,
+    /// By the chip's own USB port.
+    UsbReset,
+}
+
+impl From<Before> for ResetBeforeOperation {
+    fn from(before: Before) -> Self {
+        match before {
+            Before::DefaultReset => Self::DefaultReset,
+            Before::NoReset => Self::NoReset,
+            Before::UsbReset => Self::UsbReset,
+        }
+    }
+}

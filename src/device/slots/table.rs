@@ -1,0 +1,57 @@
+//! The partition table of a device, wherever it is.
+
+use super::SlotError;
+use crate::device::flash::FlashReader;
+use crate::partition::{self, Options, Severity, TABLE_SIZE, Table};
+
+/// Where tables are looked for: every sector from ESP-IDF's default offset to the first place an
+/// app can have.
+const OFFSETS: [u32; 9] = [0x8000, 0x9000, 0xa000, 0xb000, 0xc000, 0xd000, 0xe000, 0xf000, 0x10000];
+/// First bytes of every row.
+const ROW_MAGIC: [u8; 2] = [0xaa, 0x50];
+/// Bytes that are read at a time: two rows, what a ROM gives at once.
+const PART: u32 = 64;
+
+/// Finds the table. Reads a little at each place, and no further than the table goes.
+pub(super) fn find(flash: &mut dyn FlashReader) -> Result<(u32, Table), SlotError> {
+    for offset in OFFSETS {
+        if offset.saturating_add(TABLE_SIZE) > flash.size() {
+            break;
+        }
+        let first = flash.read(offset, PART)?;
+        if !first.starts_with(&ROW_MAGIC) {
+            continue;
+        }
+        let bytes = rest(flash, offset, first)?;
+        let format = bytes.get(..partition::FORMAT_SIZE).unwrap_or(&bytes);
+        let reading = partition::read(format, None, &Options::default());
+        // Only damage counts here: what a damaged table says cannot be believed, but a legal table
+        // that is unfit for OTA is just what people come to look at.
+        let damage = reading.findings.iter().find(|it| it.severity == Severity::Error);
+        return match damage {
+            Some(finding) => {
+                Err(SlotError::DamagedTable { offset, message: finding.message.clone() })
+            }
+            None => Ok((offset, reading.table())),
+        };
+    }
+    Err(SlotError::NoTable)
+}
+
+/// Everything up to the first erased row; what is behind it belongs to nobody.
+fn rest(flash: &mut dyn FlashReader, offset: u32, first: Vec<u8>) -> Result<Vec<u8>, SlotError> {
+    let mut bytes = first;
+    let full = usize::try_from(TABLE_SIZE).unwrap_or(usize::MAX);
+    while bytes.len() < full {
+        let is_over = bytes
+            .chunks(usize::try_from(PART / 2).unwrap_or(usize::MAX))
+            .any(|row| row.iter().all(|byte| *byte == 0xff));
+        if is_over {
+            bytes.resize(full, 0xff);
+            break;
+        }
+        let at = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        bytes.extend(flash.read(offset.saturating_add(at), PART)?);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,4 @@
+//! Surveys and changes of flash that is not at a cable.
+
+mod changes;
+mod choices;
