@@ -97,6 +97,23 @@ fn a_release_goes_from_the_list_first_and_its_image_with_the_next_publish() {
 }
 
 #[test]
+fn a_dry_run_says_what_would_go() {
+    let project = keeping("2");
+    for version in ["1.0.0", "1.1.0", "1.2.0"] {
+        publish(&project, version, &[]).exits(0).stderr("");
+    }
+    publish(&project, "1.3.0", &["--dry-run"])
+        .exits(0)
+        .stdout_is(|text| {
+            text.contains("\n  archive  targets/[SHA-256].thermostat-esp32c3-1.0.0.bin, ")
+                && text.contains("\n  esp32c3: 1.1.0 is listed no longer\n")
+        })
+        .stderr("");
+    assert_eq!(listed(&project), ["1.1.0", "1.2.0"]);
+    assert_eq!(images(&project, "archive"), NONE);
+}
+
+#[test]
 fn a_change_of_the_rollout_tidies_up_as_well_and_the_list_of_gone_files_ends() {
     let project = keeping("1");
     for version in ["1.0.0", "1.1.0"] {

@@ -147,7 +147,8 @@ reports! {
     PublishPreview {
         dry_run: bool, product: String, channel: String, version: Option<String>, publishes: bool,
         images: Vec<PublishImage>, metadata: MetadataNumbers, files: Vec<PlannedFile>,
-        updates: Vec<PlannedUpdate>, store: String, verified_from: Option<String>,
+        updates: Vec<PlannedUpdate>, withdrawn: Vec<Withdrawn>, store: String,
+        verified_from: Option<String>,
     }
     PublishRefresh {
         product: String, roles: Vec<SignedRole>, store: String, verified_from: Option<String>,

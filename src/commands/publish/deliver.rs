@@ -69,6 +69,16 @@ pub(in crate::commands) struct Withdrawn {
     pub(in crate::commands) chip: Chip,
 }
 
+impl Withdrawn {
+    pub(super) fn by(plan: &Plan) -> Vec<Self> {
+        let withdrawn = plan.withdrawn.iter().map(|release| Self {
+            version: release.custom.version.clone(),
+            chip: release.custom.chip,
+        });
+        withdrawn.collect()
+    }
+}
+
 impl Delivered {
     /// Whether every image that took part has the agent that was rehearsed.
     pub(in crate::commands) fn is_with_own_agent(&self) -> bool {
@@ -124,11 +134,7 @@ impl Delivery<'_> {
             None => None,
         };
         let archived = self.tidy(before, plan).await;
-        let withdrawn = plan.withdrawn.iter().map(|release| Withdrawn {
-            version: release.custom.version.clone(),
-            chip: release.custom.chip,
-        });
-        Ok(Delivered { live_at_url, archived, withdrawn: withdrawn.collect(), ..delivered })
+        Ok(Delivered { live_at_url, archived, withdrawn: Withdrawn::by(plan), ..delivered })
     }
 
     /// Two that publish at once share one place for the staged timestamp. Whoever has the newest

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::deliver::Outside;
+use super::deliver::{Outside, Withdrawn};
 use super::fleet::{Update, updates};
 use super::report::ImageReport;
 use crate::chip::Chip;
@@ -35,6 +35,8 @@ pub(in crate::commands) struct Preview {
     /// In the order in which they would be written.
     files: Vec<PlannedFile>,
     updates: Vec<PlannedUpdate>,
+    /// Releases that would be listed no longer.
+    withdrawn: Vec<Withdrawn>,
     store: String,
     /// Where devices read, if the release would be verified from there.
     verified_from: Option<String>,
@@ -61,6 +63,8 @@ enum Action {
     Replace,
     /// It goes.
     Remove,
+    /// It goes to the archive.
+    Archive,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,6 +111,12 @@ impl Preview {
                 files.push(PlannedFile { path: path.clone(), size: 0, action: Action::Remove });
             }
         }
+        for path in super::tidy::leftovers(state, plan) {
+            if let Some(image) = store.read(path).await? {
+                let size = u64::try_from(image.len()).unwrap_or(u64::MAX);
+                files.push(PlannedFile { path: path.clone(), size, action: Action::Archive });
+            }
+        }
         let version = |release: Release| release.custom.version;
         let product = project.product.value.as_str();
         let after = if plan.is_published() { state.releases() } else { &plan.releases[..] };
@@ -129,6 +139,7 @@ impl Preview {
                 timestamp: plan.number(Role::Snapshot),
             },
             files,
+            withdrawn: Withdrawn::by(plan),
             updates: updates(state.releases(), after, product).into_iter().map(update).collect(),
             store: project.store.value.clone(),
             verified_from: outside.map(|outside| outside.url.to_owned()),
@@ -176,6 +187,7 @@ impl Report for Preview {
                 Action::Keep => writeln!(out, "  keep     {path}, {size} bytes")?,
                 Action::Replace => writeln!(out, "  replace  {path}, {size} bytes")?,
                 Action::Remove => writeln!(out, "  remove   {path}")?,
+                Action::Archive => writeln!(out, "  archive  {path}, {size} bytes")?,
             }
         }
         for PlannedUpdate { chip, channel, from, to } in &self.updates {
@@ -184,6 +196,9 @@ impl Report for Preview {
                 Some(to) => writeln!(out, "  {chip} in `{channel}`: from {from} to {to}")?,
                 None => writeln!(out, "  {chip} in `{channel}`: stays with {from}")?,
             }
+        }
+        for Withdrawn { version, chip } in &self.withdrawn {
+            writeln!(out, "  {chip}: {version} is listed no longer")?;
         }
         match &self.verified_from {
             Some(url) if self.publishes => {

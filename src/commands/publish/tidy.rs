@@ -12,16 +12,19 @@ use crate::release::store::StoreError;
 /// Where images are that no metadata lists.
 const ARCHIVE: &str = "archive/";
 
+/// What is neither listed by `before` nor by a plan that changes something, and may still be there.
+pub(super) fn leftovers<'a>(before: &'a State, plan: &'a Plan) -> impl Iterator<Item = &'a String> {
+    let is_listed = |path: &String| plan.releases.iter().any(|it| it.image_path() == *path);
+    before.withdrawn().iter().filter(move |path| !plan.is_published() && !is_listed(path))
+}
+
 impl Delivery<'_> {
     /// Archives what neither `before` nor the promoted plan lists, and says which.
     ///
     /// Nothing of this is worth a failure: the release is published, and the next one tries again.
     pub(super) async fn tidy(&self, before: &State, plan: &Plan) -> Vec<String> {
         let mut archived = Vec::new();
-        for path in before.withdrawn() {
-            if plan.releases.iter().any(|release| release.image_path() == *path) {
-                continue;
-            }
+        for path in leftovers(before, plan) {
             match self.archive(path, plan).await {
                 Ok(Some(place)) => archived.push(place),
                 Ok(None) => {}
