@@ -201,7 +201,7 @@ mod tests {
             ("http://a.example", "it does not begin with `https://`"),
             ("a.example", "it does not begin with `https://`"),
             ("https://", "its host is neither a name nor an IPv4 address"),
-            ("https://[::1]/a", "its port is no number from 1 to 65535"),
+            ("https://[::1]/a", "its host is neither a name nor an IPv4 address"),
             ("https://a..example", "its host is neither a name nor an IPv4 address"),
             ("https://0x7f.1/", "its host is neither a name nor an IPv4 address"),
             ("https://a.example:/", "its port is no number from 1 to 65535"),
