@@ -79,6 +79,9 @@ pub struct Project {
     pub store: Setting<String>,
     /// The channel that `publish` releases to.
     pub channel: Setting<Name>,
+    /// The channel whose releases `<chip>/firmware.bin` follows: that of the file. A release to another
+    /// one, by flag or variable, is none for clients that fetch a plain URL.
+    pub plain_channel: Name,
     /// How many releases of each chip and channel stay listed; `None`: all.
     pub keep: Setting<Option<NonZeroU32>>,
     /// Where devices send reports.

@@ -124,6 +124,7 @@ pub(super) fn resolve(
     )?;
     let url = layers.url("release.url", ("--url", flags.url), "ESP_OTA_URL", raw.release_url)?;
     let store = layers.pick(("--store", flags.store), "ESP_OTA_STORE", raw.release.store)?;
+    let plain_channel = raw.release.channel.clone().unwrap_or_else(Name::stable);
     let channel =
         layers.pick(("--channel", flags.channel), "ESP_OTA_CHANNEL", raw.release.channel)?;
     let report = layers.url("report.url", ("", None), "ESP_OTA_REPORT_URL", raw.report_url)?;
@@ -143,6 +144,7 @@ pub(super) fn resolve(
         url: Setting::optional(url),
         store: store.unwrap_or_else(|| Setting::default("dir:dist".into())),
         channel: channel.unwrap_or_else(|| Setting::default(Name::stable())),
+        plain_channel,
         keep: match raw.release.keep {
             Some(keep) => Setting { value: Some(keep), origin: Origin::File },
             None => Setting::default(None),

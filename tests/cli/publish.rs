@@ -96,6 +96,19 @@ fn the_same_bytes_again_change_nothing() {
         .wrote_nothing();
 }
 
+/// Sketches fetch it by its URL: they get what the project's own channel has.
+#[test]
+fn a_release_to_another_channel_leaves_the_plain_copy_alone() {
+    let project = published().file("b.bin", material::image("1.2.0"));
+    let before = fs::read(project.path("dist/esp32c3/firmware.bin")).unwrap();
+    project
+        .run(["publish", "b.bin", "--channel", "beta", "-q"])
+        .exits(0)
+        .stdout_is(|text| text.contains("1.2.0 for esp32c3 to `beta`") && !text.contains("plain"))
+        .stderr("");
+    assert_eq!(fs::read(project.path("dist/esp32c3/firmware.bin")).unwrap(), before);
+}
+
 /// Publishes in both formats and expects the same refusal, and an untouched project.
 #[track_caller]
 fn refused(project: &Project, arguments: &[&str], code: i32, stderr: &str) {

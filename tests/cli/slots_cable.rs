@@ -406,3 +406,56 @@ fn garbage_on_the_line_is_no_board() {
     noise.join().unwrap();
     drop(kept);
 }
+
+/// The bytes that espflash would flash are known, and that they cannot roll back; one bit more, and
+/// nothing is.
+#[test]
+fn the_bootloader_of_espflash_is_known() {
+    use cargo_esp_ota::chip::Chip;
+
+    let bootloader =
+        cargo_esp_ota::image::bootloader(Chip::Esp32c3, "4MB".parse().unwrap()).unwrap();
+    let mut dump = material::dump("2-updated");
+    dump[..bootloader.len()].copy_from_slice(&bootloader);
+    for is_changed in [false, true] {
+        if is_changed {
+            dump[1000] ^= 1;
+        }
+        let project = Project::new();
+        let board = Board::start(&project, &dump, &[]);
+        at(&project, &board, &["--format", "json"])
+            .exits(0)
+            .json(|report: Slots| {
+                let found = report.bootloader.unwrap();
+                assert_eq!(found.known.is_some(), !is_changed);
+                assert_eq!(found.rollback, if is_changed { "unknown" } else { "no" });
+                assert!(found.esp_idf.is_some() && found.reason.is_none());
+            })
+            .stderr("");
+    }
+}
+
+/// The file changes while it is waited for, as a dump that another program takes.
+#[test]
+fn it_is_waited_for_what_is_expected() {
+    let project = Project::new().file("flash.bin", material::dump("2-updated"));
+    let expect = ["slots", "--image", "flash.bin", "--expect", "version=1.3.0", "-q"];
+    project
+        .run(expect.into_iter().chain(["--wait", "1s"]))
+        .exits(1)
+        .stdout_is(|text| text.contains("next boot: ota_1"))
+        .stderr_is(|text| text.starts_with("error: version is `1.1.0`, not `1.3.0`\n"));
+    let (path, healthy) = (project.path("flash.bin"), material::dump("4-healthy"));
+    let later = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        fs::write(path, healthy).unwrap();
+    });
+    let ran = project.run(expect.into_iter().chain(["--wait", "60s"]));
+    later.join().unwrap();
+    ran.exits(0).stdout_is(|text| text.contains("thermostat 1.3.0")).stderr("");
+    project
+        .run(["slots", "--wait", "1s", "--image", "flash.bin"])
+        .exits(2)
+        .stdout("")
+        .stderr_is(|text| text.contains("--expect"));
+}

@@ -238,7 +238,7 @@ impl Offer {
         let terms = Terms {
             now: context.stamp()?,
             expiry: Expiry::default(),
-            plain_channel: project.channel.value.as_str(),
+            plain_channel: project.plain_channel.as_str(),
         };
         let (keys, new, keep) = (&self.keys, self.releases.clone(), project.keep.value);
         Ok(state.publish_and_keep(keys, new, keep, terms).await?)

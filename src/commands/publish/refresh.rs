@@ -68,7 +68,7 @@ pub(super) fn run(
         if let Some(end) = ends {
             online.targets = targets_key(context, &folder, &supplied, end)?;
         }
-        let terms = Terms { now, expiry, plain_channel: project.channel.value.as_str() };
+        let terms = Terms { now, expiry, plain_channel: project.plain_channel.as_str() };
         let plan = state.refresh(&online, terms).await?;
         if is_dry_run {
             let preview = Preview::of(project, &store, &state, &plan, outside).await?;

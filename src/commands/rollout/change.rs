@@ -101,14 +101,16 @@ fn change(context: &Context, share: Share, which: &Which) -> Result<Exit, Failur
             })
             .collect();
         let stamp = context.stamp()?;
-        let terms = Terms { now: stamp, expiry: Expiry::default(), plain_channel: channel };
+        let plain_channel = project.plain_channel.as_str();
+        let terms = Terms { now: stamp, expiry: Expiry::default(), plain_channel };
         let changes = Changes { rollouts, ..Changes::default() };
         let mut plan = state.next(&keys, changes, terms).await?;
         let listed = if plan.is_published() { state.releases() } else { plan.releases.as_slice() };
         let chips: BTreeSet<Chip> = picked.iter().map(|release| release.custom.chip).collect();
         let listed = listed.to_vec();
         let plain =
-            plain::follow(context, &store, &listed, (product, channel), &chips, &mut plan).await?;
+            plain::follow(context, &store, &listed, (product, plain_channel), &chips, &mut plan)
+                .await?;
         let delivered = if which.dry_run {
             Delivered::default()
         } else {
