@@ -111,8 +111,16 @@ pub fn is_plain_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::release::rules::Release;
+
+    /// A listed release of the same product, with its version for a hash and a seed.
+    pub(crate) fn listed(version: &str, percent: u8) -> Release {
+        let mut custom = example(version);
+        custom.rollout.percent = percent;
+        Release { custom, sha256: version.into(), length: 1 }
+    }
 
     pub(in crate::release) fn example(version: &str) -> Custom {
         Custom {

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use cargo_esp_ota::error::Exit;
@@ -144,6 +145,25 @@ impl Project {
         command
     }
 
+    /// Starts the program and waits for its first line, as those print that go on.
+    #[track_caller]
+    pub(crate) fn start<'a>(
+        &self,
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> (Child, String) {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "no answer: {}", said(&mut child));
+        (child, line)
+    }
+
     /// Runs the program to its end.
     #[track_caller]
     #[must_use = "a run without expectations proves nothing"]
@@ -167,6 +187,13 @@ impl Project {
             root: self.root.path().to_owned(),
         }
     }
+}
+
+/// What a child that ended, or is about to, wrote to standard error.
+pub(crate) fn said(child: &mut Child) -> String {
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    text
 }
 
 /// rustup and cargo find their folders by `HOME` where nothing else names them.

@@ -1,13 +1,12 @@
 //! `serve`: a real server in a child process, and a client that trusts only the bench root.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
+use std::process::Child;
 
 use reqwest::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE};
 use reqwest::{Certificate, Client, Response, StatusCode};
 
-use crate::harness::Project;
+use crate::harness::{Project, said};
 use crate::shape::{Failed, Serve};
 
 const BYTES: &[u8] = b"0123456789abcdef";
@@ -21,18 +20,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(project: &Project, arguments: &[&str]) -> Self {
         let all = ["serve", "--port", "0", "--format", "json"];
-        let mut child = project
-            .command(all.into_iter().chain(arguments.iter().copied()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        if line.is_empty() {
-            panic!("no answer: {}", text(&mut child));
-        }
+        let (child, line) = project.start(all.into_iter().chain(arguments.iter().copied()));
         Self { child, report: serde_json::from_str(&line).unwrap() }
     }
 
@@ -43,7 +31,7 @@ impl Server {
         let sent = std::process::Command::new("kill").args(["-INT", &id]).status().unwrap();
         assert!(sent.success());
         let code = self.child.wait().unwrap().code();
-        (code, text(&mut self.child))
+        (code, said(&mut self.child))
     }
 }
 
@@ -52,12 +40,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn text(child: &mut Child) -> String {
-    let mut text = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-    text
 }
 
 /// A client that trusts the certificates of a PEM file and nothing else.

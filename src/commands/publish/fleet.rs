@@ -91,24 +91,7 @@ fn is_newer(one: &Release, other: &Release) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::release::custom::{Caps, Custom, Rollout, VersionSource};
-
-    fn release(version: &str, percent: u8) -> Release {
-        let custom = Custom {
-            product: "thermostat".into(),
-            channels: vec!["stable".into()],
-            chip: Chip::Esp32c3,
-            version: version.into(),
-            version_source: VersionSource::AppDescriptor,
-            secure_version: 0,
-            min_chip_revision: 0,
-            rollout: Rollout { percent, seed: version.into() },
-            roots: Vec::new(),
-            agent: None,
-            caps: Caps { root: 0, timestamp: 0, snapshot: 0, targets: 0 },
-        };
-        Release { custom, sha256: version.into(), length: 1 }
-    }
+    use crate::release::custom::tests::listed as release;
 
     /// From where to where, oldest first in both lists.
     fn told(before: &[(&str, u8)], after: &[(&str, u8)]) -> Vec<(String, String)> {

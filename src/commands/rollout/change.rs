@@ -166,8 +166,8 @@ fn raisable(listed: &[Release], release: &Release, share: Share) -> Result<(), R
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::tests::release;
     use super::*;
+    use crate::release::custom::tests::listed as release;
 
     fn raised(listed: &[Release], at: usize, share: &str) -> Result<(), RolloutError> {
         raisable(listed, &listed[at], share.parse().unwrap())

@@ -94,8 +94,8 @@ fn newest_of_chips<'a>(candidates: &'a [(Version, &Release)]) -> BTreeMap<Chip, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::tests::release;
     use super::*;
+    use crate::release::custom::tests::listed as release;
 
     fn picked(
         listed: &[Release],

@@ -51,27 +51,9 @@ pub(super) fn standings(releases: &[Release]) -> Vec<Standing> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::chip::Chip;
-    use crate::release::custom::{Caps, Custom, Rollout, VersionSource};
-
-    pub(in crate::commands::rollout) fn release(version: &str, percent: u8) -> Release {
-        let custom = Custom {
-            product: "thermostat".into(),
-            channels: vec!["stable".into()],
-            chip: Chip::Esp32c3,
-            version: version.into(),
-            version_source: VersionSource::AppDescriptor,
-            secure_version: 0,
-            min_chip_revision: 0,
-            rollout: Rollout { percent, seed: version.into() },
-            roots: Vec::new(),
-            agent: None,
-            caps: Caps { root: 0, timestamp: 0, snapshot: 0, targets: 0 },
-        };
-        Release { custom, sha256: version.into(), length: 1 }
-    }
+    use crate::release::custom::tests::listed as release;
 
     #[test]
     fn a_release_stands_by_what_is_newer() {

@@ -66,23 +66,12 @@ fn device(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::release::custom::{Caps, Custom, Rollout, VersionSource};
+    use crate::release::custom::tests::listed;
 
     fn release(version: &str, percent: u8) -> Release {
-        let custom = Custom {
-            product: "thermostat".into(),
-            channels: vec!["stable".into(), "beta".into()],
-            chip: Chip::Esp32c3,
-            version: version.into(),
-            version_source: VersionSource::AppDescriptor,
-            secure_version: 0,
-            min_chip_revision: 0,
-            rollout: Rollout { percent, seed: version.into() },
-            roots: Vec::new(),
-            agent: None,
-            caps: Caps { root: 0, timestamp: 0, snapshot: 0, targets: 0 },
-        };
-        Release { custom, sha256: version.into(), length: 1 }
+        let mut release = listed(version, percent);
+        release.custom.channels.push("beta".into());
+        release
     }
 
     fn versions(releases: &[Release]) -> Vec<&str> {
