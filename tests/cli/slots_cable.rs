@@ -299,7 +299,7 @@ fn a_table_far_back_and_sixteen_slots_are_found() {
 fn every_chip_is_read_with_its_stub_and_without() {
     let dump = material::dump("2-updated");
     for chip in ["esp32", "esp32s2", "esp32s3", "esp32c2", "esp32c6", "esp32h2", "esp32p4"] {
-        for flags in [&["--verify"][..], &["--no-stub", "--verify"], &[]] {
+        for flags in [&["--verify"][..], &["--stub", "--verify"], &[]] {
             let project = Project::new();
             let board = Board::start(&project, &dump, &["--chip", chip]);
             at(&project, &board, flags)
@@ -311,7 +311,7 @@ fn every_chip_is_read_with_its_stub_and_without() {
     // A board that takes no stub is read by its ROM.
     let project = Project::new();
     let board = Board::start(&project, &dump, &["--no-stub"]);
-    at(&project, &board, &["--verify"])
+    at(&project, &board, &["--stub", "--verify"])
         .exits(0)
         .stdout_is(|text| text.contains("next boot: ota_1 (proven)"))
         .stderr("");
@@ -326,10 +326,10 @@ fn any_length_at_any_offset_is_read_right_by_the_rom_and_by_the_stub() {
 
     let flash: Vec<u8> =
         (0..4_u32 << 20).map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
-    for reads_much in [false, true] {
+    for stub in [false, true] {
         let project = Project::new();
         let board = Board::start(&project, &flash, &["--chip", "esp32c3"]);
-        let how = Connect { baud: 115_200, reads_much, ..Connect::default() };
+        let how = Connect { baud: 115_200, stub, ..Connect::default() };
         let mut cable = Cable::connect(&Chosen::named(&board.port).unwrap(), &how).unwrap();
         for length in [0_u32, 1, 63, 64, 65, 129, 3072, 4096, 10_001] {
             for offset in [0_u32, 1, 0x8001, 0x1_fffd, 0x3f_d8ee] {

@@ -17,7 +17,7 @@ pub(in crate::commands) const LARGEST_DUMP: u64 = 256 * 1024 * 1024;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Source {
     /// Dump of the whole flash chip, as `espflash read-flash` or `esptool read-flash` write it
-    #[arg(long, value_name = "FLASH.bin", conflicts_with_all = ["port", "baud", "before", "stay", "no_stub"])]
+    #[arg(long, value_name = "FLASH.bin", conflicts_with_all = ["port", "baud", "before", "stay", "no_stub", "stub"])]
     image: Option<PathBuf>,
     #[command(flatten)]
     connect: Connect,

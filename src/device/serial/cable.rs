@@ -73,9 +73,9 @@ impl Cable {
     pub fn connect(chosen: &Chosen, how: &Connect) -> Result<Self, DeviceError> {
         let port = chosen.name.clone();
         let baud = (how.baud > FIRST_BAUD).then_some(how.baud);
-        let connection = open(chosen, how)?;
-        let (mut flasher, is_stub) =
-            begin(connection, how, baud).map_err(|error| connecting(&port, error))?;
+        let (connection, has_lines) = open(chosen, how)?;
+        let (mut flasher, is_stub) = begin(connection, how.loads_stub(has_lines), baud)
+            .map_err(|error| connecting(&port, error))?;
         let found = flasher.chip().to_string();
         let chip: Chip = found.parse().map_err(|_| DeviceError::UnknownChip {
             port: port.clone(),
@@ -258,8 +258,8 @@ impl Drop for Cable {
     }
 }
 
-/// Opens the port, without a word to the chip.
-fn open(chosen: &Chosen, how: &Connect) -> Result<Connection, DeviceError> {
+/// Opens the port, without a word to the chip, and says whether it has DTR and RTS.
+fn open(chosen: &Chosen, how: &Connect) -> Result<(Connection, bool), DeviceError> {
     let port = chosen.name.as_str();
     let mut serial = serialport::new(port, FIRST_BAUD)
         .flow_control(serialport::FlowControl::None)
@@ -276,7 +276,8 @@ fn open(chosen: &Chosen, how: &Connect) -> Result<Connection, DeviceError> {
         manufacturer: None,
         product: None,
     });
-    Ok(Connection::new(serial, usb, ResetAfterOperation::NoReset, before, FIRST_BAUD))
+    let after = ResetAfterOperation::NoReset;
+    Ok((Connection::new(serial, usb, after, before, FIRST_BAUD), has_lines))
 }
 
 /// Connects, with the stub or without; whether it runs now.
@@ -285,14 +286,13 @@ fn open(chosen: &Chosen, how: &Connect) -> Result<Connection, DeviceError> {
 /// form, which is no answer of a ROM.
 fn begin(
     connection: Connection,
-    how: &Connect,
+    wants_stub: bool,
     baud: Option<u32>,
 ) -> Result<(Flasher, bool), espflash::Error> {
     let try_with = |connection, stub| {
         Flasher::try_connect(connection, stub, false, false, None, baud)
             .map(|flasher| (flasher, stub))
     };
-    let wants_stub = how.loads_stub();
     let (error, connection) = match try_with(connection, wants_stub) {
         Ok(connected) => return Ok(connected),
         Err(failed) => *failed,

@@ -25,8 +25,11 @@ pub struct Connect {
     #[arg(long)]
     pub stay: bool,
     /// Do without espflash's stub, which makes long reads faster
-    #[arg(long)]
+    #[arg(long, conflicts_with = "stub")]
     pub no_stub: bool,
+    /// Load the stub also at a port without DTR and RTS: nothing but its power gets the chip out of it
+    #[arg(long)]
+    pub stub: bool,
     /// Whether much is going to be read.
     #[arg(skip)]
     pub reads_much: bool,
@@ -36,9 +39,11 @@ pub struct Connect {
 }
 
 impl Connect {
-    /// Whether the stub is worth its upload.
-    pub(super) fn loads_stub(&self) -> bool {
-        !self.no_stub && (self.reads_much || self.baud > FIRST_BAUD)
+    /// Whether the stub is worth its upload. `has_lines` is whether the chip can be reset afterwards:
+    /// a stub that stays does not answer as the next program expects.
+    pub(super) fn loads_stub(&self, has_lines: bool) -> bool {
+        let is_worth_it = has_lines && (self.reads_much || self.baud > FIRST_BAUD);
+        self.stub || (is_worth_it && !self.no_stub)
     }
 }
 
