@@ -157,7 +157,13 @@ fn the_bytes_of_both_entries_are_shown() {
         .run(["slots", "--image", "flash.bin", "-v"])
         .exits(0)
         .stdout_is(|text| text.starts_with("partition table at 0x8000"))
-        .stderr("otadata entry 0: [SHA-256]\notadata entry 1: [SHA-256]\n");
+        .stderr_is(|text| {
+            text.starts_with(
+                "otadata entry 0: [SHA-256]\notadata entry 1: [SHA-256]\nota_0: built ",
+            ) && text.ends_with(
+                ", secure version 0, SHA-256 [SHA-256] of the image and [SHA-256] of its ELF file\n",
+            )
+        });
 }
 
 #[test]

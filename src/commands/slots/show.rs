@@ -99,6 +99,14 @@ fn once(context: &Context, source: &Source, verify: bool) -> Result<SlotReport, 
     for (index, entry) in report.entries.iter().enumerate() {
         context.output.detail(format_args!("otadata entry {index}: {}", entry.raw));
     }
+    for slot in &report.slots {
+        if let Some(image) = &slot.image {
+            context.output.detail(format_args!(
+                "{}: built {}, secure version {}, SHA-256 {} of the image and {} of its ELF file",
+                slot.name, image.built, image.secure_version, image.sha256, image.elf_sha256
+            ));
+        }
+    }
     Ok(report)
 }
 
