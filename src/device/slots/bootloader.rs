@@ -11,15 +11,10 @@ use crate::device::flash::FlashReader;
 use crate::flash_size::FlashSize;
 use crate::hex;
 use crate::image::bootloader;
+use crate::image::inspect::descriptor::{self, BOOTLOADER_HEAD};
 
 /// No bootloader is longer than up to the first place a table can have.
 const END: u32 = 0x8000;
-/// Where a bootloader's descriptor is: after the headers of image and first segment.
-const DESCRIPTOR: u32 = 0x20;
-/// `ESP_BOOTLOADER_DESC_MAGIC_BYTE`, and where `idf_ver` begins and ends
-/// (`esp_bootloader_desc.h`, ESP-IDF 5.2 and later).
-const DESCRIPTOR_MAGIC: u8 = 80;
-const IDF_VERSION: std::ops::Range<usize> = 8..40;
 
 /// What espflash writes into a bootloader's header, and so into its hash.
 const FLASH_SIZES: [&str; 6] = ["1MB", "2MB", "4MB", "8MB", "16MB", "32MB"];
@@ -58,7 +53,7 @@ pub(super) fn find(
         Some(digest) => flash.md5(offset, outline.length)?[..] == digest[..],
         None => false,
     };
-    let esp_idf = esp_idf(flash, offset)?;
+    let descriptor = descriptor::bootloader(&flash.read(offset, BOOTLOADER_HEAD)?);
     let has_pending =
         entries.iter().any(|entry| entry.is_sound() && entry.state == State::PendingVerify);
     let (rollback, because) = match (is_known, has_pending) {
@@ -71,20 +66,9 @@ pub(super) fn find(
         reason: None,
         size: Some(outline.length),
         sha256: Some(hex::lower(&outline.digest)),
-        esp_idf,
+        esp_idf: descriptor.map(|it| it.idf_version),
         known: is_known.then(|| "the one of espflash 4.7".to_owned()),
         rollback,
         rollback_because: because.to_owned(),
     })
-}
-
-fn esp_idf(flash: &mut dyn FlashReader, offset: u32) -> Result<Option<String>, SlotError> {
-    let bytes = flash.read(offset.saturating_add(DESCRIPTOR), 64)?;
-    if bytes.first() != Some(&DESCRIPTOR_MAGIC) {
-        return Ok(None);
-    }
-    let text = bytes.get(IDF_VERSION).unwrap_or_default();
-    let text: Vec<u8> = text.iter().copied().take_while(|byte| *byte != 0).collect();
-    let is_plain = !text.is_empty() && text.iter().all(u8::is_ascii_graphic);
-    Ok(is_plain.then(|| String::from_utf8_lossy(&text).into_owned()))
 }

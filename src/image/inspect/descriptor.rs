@@ -11,6 +11,8 @@ use crate::hex;
 pub(super) const APP_SIZE: usize = 256;
 /// Bytes of a bootloader's descriptor.
 const BOOTLOADER_SIZE: usize = 80;
+/// Bytes at the start of a bootloader that hold its descriptor: the headers, and it.
+pub const BOOTLOADER_HEAD: u32 = DESCRIPTOR_OFFSET + 80;
 /// `ESP_BOOTLOADER_DESC_MAGIC_BYTE`.
 const BOOTLOADER_MAGIC: u8 = 80;
 
@@ -75,8 +77,9 @@ pub(super) fn app_in(section: &[u8]) -> Option<App> {
     })
 }
 
-/// A bootloader's descriptor. Its magic is a single byte, so the texts have to be texts too.
-pub(super) fn bootloader(image: &[u8]) -> Option<Bootloader> {
+/// A bootloader's descriptor, from its first [`BOOTLOADER_HEAD`] bytes. Its magic is a single byte,
+/// so the texts have to be texts too.
+pub fn bootloader(image: &[u8]) -> Option<Bootloader> {
     let bytes: &[u8; BOOTLOADER_SIZE] = behind_headers(image)?.first_chunk()?;
     let [magic] = field(bytes, 0)?;
     let idf_version = text(&field::<32>(bytes, 8)?).filter(|version| !version.is_empty())?;

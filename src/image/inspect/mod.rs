@@ -5,7 +5,7 @@
 //! Work and memory are linear in the size of the file, which the caller limits to [`MOST_BYTES`].
 
 mod data;
-mod descriptor;
+pub mod descriptor;
 mod elf;
 mod esp8266;
 mod flash;
