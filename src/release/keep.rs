@@ -48,13 +48,7 @@ pub fn beyond(listed: &[Release], keep: NonZeroU32) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::release::custom::tests::example;
-
-    fn release(version: &str, percent: u8) -> Release {
-        let mut custom = example(version);
-        custom.rollout.percent = percent;
-        Release { custom, sha256: version.into(), length: 1 }
-    }
+    use crate::release::custom::tests::listed as release;
 
     /// The versions that go.
     fn gone(listed: &[Release], keep: u32) -> Vec<String> {
