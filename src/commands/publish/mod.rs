@@ -130,57 +130,43 @@ impl Publish {
             files: images.iter().map(PathBuf::as_path).collect(),
             version: self.version.as_deref(),
             agent,
+            is_drifted: drifted,
             percent: self.rollout,
-            reading: self.reading,
         };
         let (folder, supplied) = keys(context, &project, &self.keys)?;
         let offer = Offer::read(context, &project, &release, (&folder, &supplied))?;
-        let outside = outside(&project, release.reading)?;
+        let outside = outside(&project, self.reading)?;
         context::runtime()?.block_on(async {
             let store = context.store(&project)?;
             let state = load(context, &store, &offer.root, offer.now).await?;
-            let plan = offer.plan(context, &project, &state).await?;
-            let (channel, version) = (project.channel.value.to_string(), offer.version()?);
-            let images = offer.images(&state, &plan);
-            if self.dry_run {
-                let mut preview = Preview::of(&project, &store, &state, &plan, outside).await?;
-                preview.version = Some(version);
-                preview.images = images;
-                return context.output.answer(&preview, Exit::Success);
+            let around =
+                Around { context, project: &project, store: &store, state: &state, outside };
+            match offer.carry_out(&around, self.dry_run).await? {
+                Carried::Previewed(preview) => context.output.answer(&preview, Exit::Success),
+                Carried::Published(report) => {
+                    let reproduced = self.reproduce.then_some(true);
+                    let report = PublishReport { reproduced, ..report };
+                    context.output.answer(&report, Exit::Success)
+                }
             }
-            let delivery = Delivery {
-                context,
-                project: &project,
-                store: &store,
-                root: &offer.root,
-                roots: &offer.roots,
-                outside,
-                now: offer.now,
-            };
-            let delivered = delivery.deliver(&state, &plan).await?;
-            if drifted {
-                let words = "not rehearsed with its own agent: `src/ota` was changed";
-                context.output.warn(words);
-            } else {
-                delivered.warn_of_agents(context);
-            }
-            delivered.warn_of_gaps(context);
-            let report = PublishReport {
-                dry_run: false,
-                product: project.product.value.to_string(),
-                channel,
-                version,
-                reproduced: self.reproduce.then_some(true),
-                published: !plan.is_published(),
-                images,
-                rehearsed_with_own_agent: !drifted && delivered.is_with_own_agent(),
-                delivered,
-                store: project.store.value.clone(),
-                verified_from: outside.map(|outside| outside.url.to_owned()),
-            };
-            context.output.answer(&report, Exit::Success)
         })
     }
+}
+
+/// Where a release goes.
+struct Around<'a> {
+    context: &'a Context,
+    project: &'a Project,
+    store: &'a Store,
+    state: &'a State,
+    outside: Option<Outside<'a>>,
+}
+
+/// What came of an offer.
+enum Carried {
+    /// Nothing was written.
+    Previewed(Preview),
+    Published(PublishReport),
 }
 
 /// What is to be published, as it was said.
@@ -192,9 +178,10 @@ struct Release<'a> {
     version: Option<&'a str>,
     /// Digest of the agent in them; `None` where there is none.
     agent: Option<String>,
+    /// Whether that is another agent than the one that rehearses.
+    is_drifted: bool,
     /// The share of devices that may take it.
     percent: u8,
-    reading: Reading,
 }
 
 /// What is to be published, read and found fit.
@@ -207,6 +194,8 @@ struct Offer {
     roots: Vec<PinnedRoot>,
     releases: Vec<NewRelease>,
     keys: PublishKeys,
+    /// Whether the agent in the source is another than the one that rehearses.
+    is_drifted: bool,
 }
 
 impl Offer {
@@ -226,7 +215,43 @@ impl Offer {
             percent: offered.percent,
         };
         let releases = offer::read(project, &offered.files, &terms)?;
-        Ok(Self { now, root, roots, releases, keys: folder.load_for_publish(supplied)? })
+        let keys = folder.load_for_publish(supplied)?;
+        Ok(Self { now, root, roots, releases, keys, is_drifted: offered.is_drifted })
+    }
+
+    /// Publishes what is offered, or says what would be written.
+    async fn carry_out(&self, around: &Around<'_>, is_dry_run: bool) -> Result<Carried, Failure> {
+        let Around { context, project, store, state, outside } = *around;
+        let plan = self.plan(context, project, state).await?;
+        let (version, images) = (self.version()?, self.images(state, &plan));
+        if is_dry_run {
+            let mut preview = Preview::of(project, store, state, &plan, outside).await?;
+            preview.version = Some(version);
+            preview.images = images;
+            return Ok(Carried::Previewed(preview));
+        }
+        let (root, roots, now) = (&self.root, &self.roots, self.now);
+        let delivery = Delivery { context, project, store, root, roots, outside, now };
+        let delivered = delivery.deliver(state, &plan).await?;
+        if self.is_drifted {
+            context.output.warn("not rehearsed with its own agent: `src/ota` was changed");
+        } else {
+            delivered.warn_of_agents(context);
+        }
+        delivered.warn_of_gaps(context);
+        Ok(Carried::Published(PublishReport {
+            dry_run: false,
+            product: project.product.value.to_string(),
+            channel: project.channel.value.to_string(),
+            version,
+            reproduced: None,
+            published: !plan.is_published(),
+            images,
+            rehearsed_with_own_agent: !self.is_drifted && delivered.is_with_own_agent(),
+            delivered,
+            store: project.store.value.clone(),
+            verified_from: outside.map(|outside| outside.url.to_owned()),
+        }))
     }
 
     async fn plan(

@@ -5,8 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{Around, Revert, content};
-use crate::commands::publish::preview::Preview;
-use crate::commands::publish::{Delivery, Offer, PublishReport, Reading, load, outside};
+use crate::commands::publish::{self, Carried, Offer, PublishReport, Reading, load, outside};
 use crate::commands::{Context, build, ca, context};
 use crate::config::Project;
 use crate::error::{Exit, Failure};
@@ -38,41 +37,21 @@ pub(in crate::commands::publish) fn run(
     let roots = ca::project_roots(project, now)?;
     let keys = folder.load_for_publish(&supplied)?;
     let outside = outside(project, reading)?;
-    let mut offer = Offer { now, root, roots, releases: Vec::new(), keys };
+    let mut offer = Offer { now, root, roots, releases: Vec::new(), keys, is_drifted: false };
     context::runtime()?.block_on(async {
         let store = context.store(project)?;
         let state = load(context, &store, &offer.root, now).await?;
         let roots = &offer.roots;
         let around = Around { project, store: &store, state: &state, roots, outside, now };
         offer.releases = content(&around, revert).await?;
-        let plan = offer.plan(context, project, &state).await?;
-        let (version, images) = (offer.version()?, offer.images(&state, &plan));
-        if is_dry_run {
-            let mut preview = Preview::of(project, &store, &state, &plan, outside).await?;
-            preview.version = Some(version);
-            preview.images = images;
-            return context.output.answer(&preview, Exit::Success);
+        let around = publish::Around { context, project, store: &store, state: &state, outside };
+        match offer.carry_out(&around, is_dry_run).await? {
+            Carried::Previewed(preview) => context.output.answer(&preview, Exit::Success),
+            Carried::Published(publish) => {
+                let report = RevertReport { content_of: revert.to.to_string(), publish };
+                context.output.answer(&report, Exit::Success)
+            }
         }
-        let (store, root, roots) = (&store, &offer.root, &offer.roots);
-        let delivery = Delivery { context, project, store, root, roots, outside, now };
-        let delivered = delivery.deliver(&state, &plan).await?;
-        delivered.warn_of_agents(context);
-        delivered.warn_of_gaps(context);
-        let publish = PublishReport {
-            dry_run: false,
-            product: project.product.value.to_string(),
-            channel: project.channel.value.to_string(),
-            version,
-            reproduced: None,
-            published: !plan.is_published(),
-            images,
-            rehearsed_with_own_agent: delivered.is_with_own_agent(),
-            delivered,
-            store: project.store.value.clone(),
-            verified_from: outside.map(|outside| outside.url.to_owned()),
-        };
-        let report = RevertReport { content_of: revert.to.to_string(), publish };
-        context.output.answer(&report, Exit::Success)
     })
 }
 
