@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::material;
 use crate::redact::redact;
+use crate::shape::Failed;
 
 /// Variables that a program cannot run without on some platform, and that say nothing to ours.
 const KEPT: [&str; 4] = ["PATH", "SystemRoot", "CARGO_HOME", "RUSTUP_HOME"];
@@ -162,6 +163,23 @@ impl Project {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(!line.is_empty(), "no answer: {}", said(&mut child));
         (child, line)
+    }
+
+    /// Runs it in both formats: the same refusal, of this command, and an untouched project.
+    #[track_caller]
+    pub(crate) fn refuses<'a>(
+        &self,
+        command: &str,
+        arguments: impl IntoIterator<Item = &'a str>,
+        (code, stderr): (i32, &str),
+    ) {
+        let arguments: Vec<&str> = arguments.into_iter().collect();
+        self.run(arguments.clone()).exits(code).stdout("").stderr(stderr).wrote_nothing();
+        self.run(arguments.into_iter().chain(["--format", "json"]))
+            .exits(code)
+            .json(|failed: Failed| assert_eq!(failed.command, command))
+            .stderr(stderr)
+            .wrote_nothing();
     }
 
     /// Runs the program to its end.

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::harness::Project;
 use crate::material;
-use crate::shape::{Failed, Publish};
+use crate::shape::Publish;
 
 /// A project with an image to publish.
 fn project() -> Project {
@@ -113,14 +113,8 @@ fn a_release_to_another_channel_leaves_the_plain_copy_alone() {
 /// Publishes in both formats and expects the same refusal, and an untouched project.
 #[track_caller]
 fn refused(project: &Project, arguments: &[&str], code: i32, stderr: &str) {
-    let arguments = || ["publish"].into_iter().chain(arguments.iter().copied());
-    project.run(arguments()).exits(code).stdout("").stderr(stderr).wrote_nothing();
-    project
-        .run(arguments().chain(["--format", "json"]))
-        .exits(code)
-        .json(|failed: Failed| assert_eq!(failed.command, "publish"))
-        .stderr(stderr)
-        .wrote_nothing();
+    let all = ["publish"].into_iter().chain(arguments.iter().copied());
+    project.refuses("publish", all, (code, stderr));
 }
 
 #[test]

@@ -9,7 +9,6 @@ use crate::harness::Project;
 use crate::material;
 use crate::rehearse_public::{URL, online, pin};
 use crate::releases::{self, Release};
-use crate::shape::Failed;
 
 /// A project with these releases, each for all devices.
 fn published(versions: &[&str]) -> Project {
@@ -52,14 +51,8 @@ fn rehearsed(project: &Project, from: &str) -> (String, Option<String>) {
 /// Nothing is published, for this reason, in both formats.
 #[track_caller]
 fn refused(project: &Project, arguments: &[&str], code: i32, stderr: &str) {
-    let arguments = || ["publish", "--revert"].into_iter().chain(arguments.iter().copied());
-    project.run(arguments()).exits(code).stdout("").stderr(stderr).wrote_nothing();
-    project
-        .run(arguments().chain(["--format", "json"]))
-        .exits(code)
-        .json(|failed: Failed| assert_eq!(failed.command, "publish"))
-        .stderr(stderr)
-        .wrote_nothing();
+    let all = ["publish", "--revert"].into_iter().chain(arguments.iter().copied());
+    project.refuses("publish", all, (code, stderr));
 }
 
 #[test]

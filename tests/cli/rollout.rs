@@ -7,7 +7,6 @@ use serde::Deserialize;
 use crate::harness::Project;
 use crate::material;
 use crate::releases::{self, Release};
-use crate::shape::Failed;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -408,14 +407,8 @@ fn an_older_version_and_one_chip_can_be_meant() {
 /// Fails in both formats, in the same words, and writes nothing.
 #[track_caller]
 fn refused(project: &Project, arguments: &[&str], code: i32, stderr: &str) {
-    let arguments = || arguments.iter().copied();
-    project.run(arguments()).exits(code).stdout("").stderr(stderr).wrote_nothing();
-    project
-        .run(arguments().chain(["--format", "json"]))
-        .exits(code)
-        .json(|failed: Failed| assert!(failed.command.starts_with("rollout ")))
-        .stderr(stderr)
-        .wrote_nothing();
+    let all = arguments.iter().copied();
+    project.refuses(&arguments[..2].join(" "), all, (code, stderr));
 }
 
 #[test]
