@@ -42,9 +42,19 @@ impl FlashReader for Board {
 }
 
 impl FlashWriter for Board {
-    fn write_sector(&mut self, offset: u32, bytes: &[u8]) -> Result<(), DeviceError> {
+    fn erase(&mut self, offset: u32, length: u32) -> Result<(), DeviceError> {
+        let gone = |_| DeviceError::Gone { port: "test".into(), what: "an erase" };
+        self.0.erase(offset, offset + length).map_err(gone)
+    }
+
+    fn write(
+        &mut self,
+        offset: u32,
+        bytes: &[u8],
+        _: &mut dyn FnMut(u32),
+    ) -> Result<(), DeviceError> {
         let gone = |_| DeviceError::Gone { port: "test".into(), what: "a write" };
-        self.0.erase(offset, offset + SECTOR).map_err(gone)?;
+        self.erase(offset, SECTOR)?;
         self.0.write(offset, bytes).map_err(gone)
     }
 }

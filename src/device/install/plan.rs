@@ -1,0 +1,186 @@
+//! What an install writes, and where; and what is refused before anything is written.
+
+use std::fmt;
+
+use md5::{Digest, Md5};
+
+use super::InstallError;
+use super::slot::{Choice, Slots};
+use crate::chip::Chip;
+use crate::device::flash::FlashReader;
+use crate::device::slots::find_table;
+use crate::device::{Depth, Known, SlotError, Survey};
+use crate::partition::{self, Kind, Table};
+use crate::virtual_device::bootloader::{Rollback, Target};
+
+/// What is to be on a device.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The chip that all of it is for.
+    pub chip: Chip,
+    /// The partition table.
+    pub table: Table,
+    /// Where it goes.
+    pub table_offset: u32,
+    /// The app image, which was verified.
+    pub app: Vec<u8>,
+    /// The same, to be recognised in a slot.
+    pub known: Known,
+    /// The slot that somebody chose.
+    pub slot: Option<Target>,
+    /// Whether the table may lose data.
+    pub allows_data_loss: bool,
+}
+
+/// What a region holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The second-stage bootloader.
+    Bootloader,
+    /// The partition table.
+    Table,
+    /// The app, in this slot.
+    App(Target),
+    /// A page of the key-value store.
+    Nvs,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bootloader => f.write_str("bootloader"),
+            Self::Table => f.write_str("table"),
+            Self::App(slot) => write!(f, "app in {slot}"),
+            Self::Nvs => f.write_str("nvs"),
+        }
+    }
+}
+
+/// A region and what has to be in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is.
+    pub what: What,
+    /// First byte.
+    pub offset: u32,
+    /// What has to be there.
+    pub bytes: Vec<u8>,
+    /// Whether it is there already.
+    pub is_there: bool,
+}
+
+impl Part {
+    /// A part; the device is asked whether it has it.
+    ///
+    /// # Errors
+    ///
+    /// Where the flash cannot be read.
+    pub fn new(
+        flash: &mut dyn FlashReader,
+        what: What,
+        offset: u32,
+        bytes: Vec<u8>,
+    ) -> Result<Self, InstallError> {
+        let mut part = Self { what, offset, bytes, is_there: false };
+        part.is_there = part.is_in(flash)?;
+        Ok(part)
+    }
+
+    /// Whether the flash has these bytes there.
+    pub(super) fn is_in(&self, flash: &mut dyn FlashReader) -> Result<bool, InstallError> {
+        let found = flash.md5(self.offset, self.length())?;
+        Ok(found[..] == Md5::digest(&self.bytes)[..])
+    }
+
+    /// Bytes.
+    pub fn length(&self) -> u32 {
+        u32::try_from(self.bytes.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// What is decided before the first byte is written.
+#[derive(Debug)]
+pub struct Plan {
+    /// The slot that boots at the end.
+    pub slot: Target,
+    /// The app in it.
+    pub app: Part,
+    /// The table.
+    pub table: Part,
+    /// The table that the device has, and its offset.
+    pub found: Option<(u32, Table)>,
+    /// What boots now.
+    pub boots_now: Target,
+    /// Whether nothing boots while this install goes on: no slot is free of what boots now.
+    pub overwrites: bool,
+    /// What data the table loses, where that is allowed.
+    pub losses: Vec<String>,
+}
+
+/// Decides. Reads a few kilobytes.
+///
+/// # Errors
+///
+/// [`InstallError`] where the device cannot become what is wanted, or must not.
+pub fn plan(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Plan, InstallError> {
+    let Wanted { chip, table, table_offset, app, known, slot, allows_data_loss } = wanted;
+    let end = table.end();
+    if end > u64::from(flash.size()) {
+        return Err(InstallError::SmallFlash { flash: flash.size(), end });
+    }
+    if table.otadata().is_none() {
+        return Err(InstallError::NoOtadata);
+    }
+    let encoded = partition::encode(table).map_err(InstallError::Table)?;
+    let table_part = Part::new(flash, What::Table, *table_offset, encoded)?;
+    let found = match find_table(flash) {
+        Ok(found) => Some(found),
+        // A torn table says nothing of what lies where.
+        Err(SlotError::NoTable | SlotError::DamagedTable { .. }) => None,
+        Err(other) => return Err(other.into()),
+    };
+    let losses = found.as_ref().map(|old| losses(old, (*table_offset, table))).unwrap_or_default();
+    if !losses.is_empty() && !allows_data_loss {
+        return Err(InstallError::DataLoss(losses));
+    }
+    let known_images = std::slice::from_ref(known);
+    let now = match found.clone() {
+        Some(place) => {
+            let read = Survey::with_table(flash, place, Some(*chip), Depth::Headers, known_images);
+            match read {
+                Ok(survey) => Some(survey),
+                // The table that is there is for a larger chip.
+                Err(SlotError::Truncated(_)) => None,
+                Err(other) => return Err(other.into()),
+            }
+        }
+        None => None,
+    };
+    let slots = Slots::new(table, now.as_ref(), table_part.is_there);
+    let choice = match *slot {
+        Some(slot) => slots.named(slot),
+        None => slots.choose(known),
+    };
+    let Some(Choice { target, region, is_needed }) = choice else {
+        let wanted = slot.unwrap_or(Target::Slot(0));
+        return Err(InstallError::NoSuchSlot { wanted, there: slots.targets() });
+    };
+    let length = u32::try_from(app.len()).unwrap_or(u32::MAX);
+    if length > region.len {
+        return Err(InstallError::TooLarge { app: length, slot: target, room: region.len });
+    }
+    let app = Part::new(flash, What::App(target), region.start, app.clone())?;
+    let boots_now = now.map_or(Target::None, |now| now.start(&now.entries, Rollback::Off).target);
+    let overwrites = is_needed && !app.is_there;
+    Ok(Plan { slot: target, app, table: table_part, found, boots_now, overwrites, losses })
+}
+
+/// What data of the old table the new one loses. The records of which slot boots are written anyway.
+fn losses(old: &(u32, Table), new: (u32, &Table)) -> Vec<String> {
+    let delivery = partition::deliver(&old.1, old.0, new.1, new.0);
+    let is_ours = |kind| kind == Kind::OTADATA;
+    let rows = delivery.rows.into_iter();
+    rows.filter(|row| !row.pair.old.is_some_and(|old| is_ours(old.kind)))
+        .filter_map(|row| row.loss)
+        .collect()
+}
