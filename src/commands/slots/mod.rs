@@ -1,6 +1,5 @@
 //! `slots`: what a device boots next and why, and another choice.
 
-mod boards;
 mod change;
 mod expect;
 mod known;
