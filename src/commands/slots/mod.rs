@@ -8,6 +8,7 @@ mod source;
 
 use super::Context;
 use crate::error::{Exit, Failure};
+pub(super) use change::target;
 pub use expect::ExpectError;
 pub(super) use source::LARGEST_DUMP;
 

@@ -1,9 +1,10 @@
 //! Writes what a plan says, and looks whether it is there.
 
-use super::{InstallError, Part, Plan, Wanted};
-use crate::device::flash::FlashWriter;
+use super::{InstallError, Part, Wanted};
+use crate::device::flash::{FlashReader, FlashWriter};
 use crate::device::slots::{self, Change};
 use crate::device::{Depth, Known, Survey};
+use crate::virtual_device::bootloader::Target;
 
 /// Writes a part, unless it is there, and compares what is there then. `told` gets the bytes that
 /// are done.
@@ -28,26 +29,32 @@ pub fn write(
     }
 }
 
-/// Lets the slot of the plan boot: writes the entry of `otadata` that does not decide now. Whatever
-/// is in the slot then has to be the app, byte for byte. Gives what was written, nothing where the
-/// slot boots already, and what the device is then.
+/// Looks at the device as it is once everything but the choice is written.
+///
+/// # Errors
+///
+/// Where the flash cannot be read.
+pub fn look(
+    flash: &mut dyn FlashReader,
+    wanted: &Wanted,
+    known: &[Known],
+) -> Result<Survey, InstallError> {
+    let place = (wanted.table_offset, wanted.table.clone());
+    Ok(Survey::with_table(flash, place, Some(wanted.chip), Depth::Headers, known)?)
+}
+
+/// Lets a slot boot: writes the entry of `otadata` that does not decide now. Every byte of what is in
+/// the slot has to be proven by then. Gives what was written; nothing, where the slot boots already.
 ///
 /// # Errors
 ///
 /// Where the slot would not boot, or another one would.
 pub fn choose(
     flash: &mut dyn FlashWriter,
-    wanted: &Wanted,
-    plan: &Plan,
-    known: &[Known],
-) -> Result<(Vec<Change>, Survey), InstallError> {
-    let place = || (wanted.table_offset, wanted.table.clone());
-    let chip = Some(wanted.chip);
-    let survey = Survey::with_table(flash, place(), chip, Depth::Headers, known)?;
-    let changes = slots::switch(&survey, plan.slot)?;
-    if changes.is_empty() {
-        return Ok((changes, survey));
-    }
+    survey: &Survey,
+    slot: Target,
+) -> Result<Vec<Change>, InstallError> {
+    let changes = slots::switch(survey, slot)?;
     slots::apply(flash, &changes)?;
-    Ok((changes, Survey::with_table(flash, place(), chip, Depth::Headers, known)?))
+    Ok(changes)
 }

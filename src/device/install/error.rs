@@ -93,10 +93,12 @@ impl Explained for InstallError {
             Self::NoOtadata => {
                 Some("make a table with one: `cargo esp-ota partitions generate`".into())
             }
-            Self::Table(_) => Some("remove rows: `cargo esp-ota partitions check` counts them".into()),
-            Self::DataLoss(_) => Some(
-                "dump the flash first where they matter, then pass `--allow-data-loss`".into(),
-            ),
+            Self::Table(_) => {
+                Some("remove rows: `cargo esp-ota partitions check` counts them".into())
+            }
+            Self::DataLoss(_) => {
+                Some("dump the flash first where they matter, then pass `--allow-data-loss`".into())
+            }
             Self::NoSuchSlot { .. } => Some("pass another `--slot`, or none".into()),
             Self::TooLarge { .. } => Some(
                 "make the app smaller, or the slots larger: `cargo esp-ota partitions generate`"

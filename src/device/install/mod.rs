@@ -9,6 +9,6 @@ mod error;
 mod plan;
 mod slot;
 
-pub use carry_out::{choose, write};
+pub use carry_out::{choose, look, write};
 pub use error::InstallError;
 pub use plan::{Part, Plan, Wanted, What, plan};

@@ -111,6 +111,8 @@ pub struct Plan {
     pub found: Option<(u32, Table)>,
     /// What boots now.
     pub boots_now: Target,
+    /// The device as it is, where it has the table already.
+    pub as_it_is: Option<Survey>,
     /// Whether nothing boots while this install goes on: no slot is free of what boots now.
     pub overwrites: bool,
     /// What data the table loses, where that is allowed.
@@ -133,11 +135,14 @@ pub fn plan(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Plan, Instal
     }
     let encoded = partition::encode(table).map_err(InstallError::Table)?;
     let table_part = Part::new(flash, What::Table, *table_offset, encoded)?;
-    let found = match find_table(flash) {
-        Ok(found) => Some(found),
-        // A torn table says nothing of what lies where.
-        Err(SlotError::NoTable | SlotError::DamagedTable { .. }) => None,
-        Err(other) => return Err(other.into()),
+    let found = match table_part.is_there {
+        true => Some((*table_offset, table.clone())),
+        false => match find_table(flash) {
+            Ok(found) => Some(found),
+            // A torn table says nothing of what lies where.
+            Err(SlotError::NoTable | SlotError::DamagedTable { .. }) => None,
+            Err(other) => return Err(other.into()),
+        },
     };
     let losses = found.as_ref().map(|old| losses(old, (*table_offset, table))).unwrap_or_default();
     if !losses.is_empty() && !allows_data_loss {
@@ -170,9 +175,12 @@ pub fn plan(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Plan, Instal
         return Err(InstallError::TooLarge { app: length, slot: target, room: region.len });
     }
     let app = Part::new(flash, What::App(target), region.start, app.clone())?;
-    let boots_now = now.map_or(Target::None, |now| now.start(&now.entries, Rollback::Off).target);
+    let boots_now =
+        now.as_ref().map_or(Target::None, |now| now.start(&now.entries, Rollback::Off).target);
     let overwrites = is_needed && !app.is_there;
-    Ok(Plan { slot: target, app, table: table_part, found, boots_now, overwrites, losses })
+    let as_it_is = now.filter(|_| table_part.is_there);
+    let (slot, table) = (target, table_part);
+    Ok(Plan { slot, app, table, found, boots_now, as_it_is, overwrites, losses })
 }
 
 /// What data of the old table the new one loses. The records of which slot boots are written anyway.

@@ -20,8 +20,8 @@ use crate::error::{Exit, Explained};
 use crate::partition::Table;
 use crate::virtual_device::bootloader::{self as model, BootTable, Rollback, Target};
 pub use change::{Change, ChangeError, apply, repair, switch};
-pub use table::find as find_table;
 pub use report::{BootloaderReport, Proof, SecurityReport, SlotReport};
+pub use table::find as find_table;
 
 /// Why there is nothing to report.
 #[derive(Debug, thiserror::Error)]

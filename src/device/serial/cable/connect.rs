@@ -85,4 +85,3 @@ pub(super) fn connecting(port: &str, error: espflash::Error) -> DeviceError {
         }
     }
 }
-

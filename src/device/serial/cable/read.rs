@@ -107,4 +107,3 @@ impl FlashReader for Cable {
         }
     }
 }
-

@@ -1,0 +1,55 @@
+//! Why nothing is flashed.
+
+use std::path::PathBuf;
+
+use crate::error::{Exit, Explained, Location};
+use crate::image::inspect::Unfit;
+
+/// The command cannot be carried out, on whatever device.
+#[derive(Debug, thiserror::Error)]
+pub enum FlashError {
+    /// It is no app image that the chip could boot; the words are those of `inspect`.
+    #[error("`{}` is not flashed", file.display())]
+    Unfit {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: Unfit,
+    },
+    /// There is no image in the file.
+    #[error("`{}` holds no app image", .0.display())]
+    NoImage(PathBuf),
+    /// Nobody can say yes.
+    #[error("`--erase` asks first, and there is nobody to ask")]
+    NobodyToAsk,
+    /// Somebody said no.
+    #[error("nothing was erased, and nothing flashed")]
+    NotErased,
+}
+
+impl Explained for FlashError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unfit { .. } | Self::NoImage(_) | Self::NotErased => Exit::Rejected,
+            Self::NobodyToAsk => Exit::Usage,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Unfit { source, .. } => source.help(),
+            Self::NoImage(_) => Some("build it anew: `cargo esp-ota build`".into()),
+            Self::NobodyToAsk => Some("pass `--yes` as well".into()),
+            Self::NotErased => None,
+        }
+    }
+
+    fn location(&self) -> Option<Location> {
+        match self {
+            Self::Unfit { file, .. } | Self::NoImage(file) => {
+                Some(Location { file: file.clone(), line: None, column: None })
+            }
+            Self::NobodyToAsk | Self::NotErased => None,
+        }
+    }
+}
