@@ -139,15 +139,11 @@ impl Work<'_> {
             self.report.parts.push(PartReport::new(part, took));
         }
         let Order { wanted, .. } = self.order;
-        let known = [wanted.known.clone()];
-        let mut survey = match decision.plan.as_it_is.take() {
+        let survey = match decision.plan.as_it_is.take() {
             Some(survey) if !decision.writes() => survey,
-            Some(_) | None => install::look(flash, wanted, &known)?,
+            Some(_) | None => install::look(flash, wanted)?,
         };
-        let changes = install::choose(flash, &survey, decision.plan.slot)?;
-        if !changes.is_empty() {
-            survey = install::look(flash, wanted, &known)?;
-        }
+        let (changes, survey) = install::choose(flash, survey, wanted, decision.plan.slot)?;
         self.report.otadata = changes.iter().map(Into::into).collect();
         let mut slots = survey.report();
         slots.chip = Some(self.order.chip().to_string());

@@ -6,7 +6,7 @@ use super::Flash;
 use super::app::App;
 use super::erase::Erase;
 use crate::chip::Chip;
-use crate::commands::{Context, partitions};
+use crate::commands::{Context, partitions, slots};
 use crate::config::Project;
 use crate::device::install::Wanted;
 use crate::error::Failure;
@@ -39,6 +39,7 @@ impl Order {
             table_offset: flash.table_offset,
             app: bytes,
             known,
+            others: slots::images(context),
             slot: flash.slot,
             allows_data_loss: flash.allow_data_loss,
         };

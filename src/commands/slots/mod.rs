@@ -10,6 +10,7 @@ use super::Context;
 use crate::error::{Exit, Failure};
 pub(super) use change::target;
 pub use expect::ExpectError;
+pub(super) use known::images;
 pub(super) use source::LARGEST_DUMP;
 
 /// Show the slots of a device, or choose another: what boots next, and why

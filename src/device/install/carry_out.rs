@@ -1,9 +1,9 @@
 //! Writes what a plan says, and looks whether it is there.
 
 use super::{InstallError, Part, Wanted};
+use crate::device::Survey;
 use crate::device::flash::{FlashReader, FlashWriter};
-use crate::device::slots::{self, Change};
-use crate::device::{Depth, Known, Survey};
+use crate::device::slots::{self, Change, ChangeError};
 use crate::virtual_device::bootloader::Target;
 
 /// Writes a part, unless it is there, and compares what is there then. `told` gets the bytes that
@@ -34,27 +34,38 @@ pub fn write(
 /// # Errors
 ///
 /// Where the flash cannot be read.
-pub fn look(
-    flash: &mut dyn FlashReader,
-    wanted: &Wanted,
-    known: &[Known],
-) -> Result<Survey, InstallError> {
-    let place = (wanted.table_offset, wanted.table.clone());
-    Ok(Survey::with_table(flash, place, Some(wanted.chip), Depth::Headers, known)?)
+pub fn look(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Survey, InstallError> {
+    Ok(wanted.survey(flash, (wanted.table_offset, wanted.table.clone()))?)
 }
 
 /// Lets a slot boot: writes the entry of `otadata` that does not decide now. Every byte of what is in
-/// the slot has to be proven by then. Gives what was written; nothing, where the slot boots already.
+/// the slot has to be proven by then. Gives what was written, nothing where the slot boots already,
+/// and the device as it is then.
 ///
 /// # Errors
 ///
 /// Where the slot would not boot, or another one would.
 pub fn choose(
     flash: &mut dyn FlashWriter,
-    survey: &Survey,
+    survey: Survey,
+    wanted: &Wanted,
     slot: Target,
-) -> Result<Vec<Change>, InstallError> {
-    let changes = slots::switch(survey, slot)?;
+) -> Result<(Vec<Change>, Survey), InstallError> {
+    let mut survey = survey;
+    let mut written = Vec::new();
+    let changes = match slots::switch(&survey, slot) {
+        Err(ChangeError::UsedUp) => {
+            written = slots::repair(&survey)?;
+            slots::apply(flash, &written)?;
+            survey = look(flash, wanted)?;
+            slots::switch(&survey, slot)
+        }
+        decided => decided,
+    }?;
     slots::apply(flash, &changes)?;
-    Ok(changes)
+    written.extend(changes);
+    if !written.is_empty() {
+        survey = look(flash, wanted)?;
+    }
+    Ok((written, survey))
 }

@@ -26,10 +26,25 @@ pub struct Wanted {
     pub app: Vec<u8>,
     /// The same, to be recognised in a slot.
     pub known: Known,
+    /// Other images that are at hand, to be recognised in other slots.
+    pub others: Vec<Known>,
     /// The slot that somebody chose.
     pub slot: Option<Target>,
     /// Whether the table may lose data.
     pub allows_data_loss: bool,
+}
+
+impl Wanted {
+    /// A device as a bootloader sees it that has this table, wherever it is.
+    pub(super) fn survey(
+        &self,
+        flash: &mut dyn FlashReader,
+        table: (u32, Table),
+    ) -> Result<Survey, SlotError> {
+        let mut known = vec![self.known.clone()];
+        known.extend(self.others.iter().cloned());
+        Survey::with_table(flash, table, Some(self.chip), Depth::Headers, &known)
+    }
 }
 
 /// What a region holds.
@@ -125,7 +140,7 @@ pub struct Plan {
 ///
 /// [`InstallError`] where the device cannot become what is wanted, or must not.
 pub fn plan(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Plan, InstallError> {
-    let Wanted { chip, table, table_offset, app, known, slot, allows_data_loss } = wanted;
+    let Wanted { table, table_offset, app, known, slot, allows_data_loss, .. } = wanted;
     let end = table.end();
     if end > u64::from(flash.size()) {
         return Err(InstallError::SmallFlash { flash: flash.size(), end });
@@ -148,18 +163,10 @@ pub fn plan(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Plan, Instal
     if !losses.is_empty() && !allows_data_loss {
         return Err(InstallError::DataLoss(losses));
     }
-    let known_images = std::slice::from_ref(known);
-    let now = match found.clone() {
-        Some(place) => {
-            let read = Survey::with_table(flash, place, Some(*chip), Depth::Headers, known_images);
-            match read {
-                Ok(survey) => Some(survey),
-                // The table that is there is for a larger chip.
-                Err(SlotError::Truncated(_)) => None,
-                Err(other) => return Err(other.into()),
-            }
-        }
-        None => None,
+    let now = match found.clone().map(|place| wanted.survey(flash, place)) {
+        // The table that is there is for a larger chip.
+        None | Some(Err(SlotError::Truncated(_))) => None,
+        Some(read) => Some(read?),
     };
     let slots = Slots::new(table, now.as_ref(), table_part.is_there);
     let choice = match *slot {
