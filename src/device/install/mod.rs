@@ -4,9 +4,13 @@
 //! they are not there already; then the settings; and last the entry of `otadata` that chooses the
 //! app. A cable that is pulled in between leaves a device that boots what it booted before.
 
+pub mod bootloader;
 mod carry_out;
 mod error;
 mod plan;
+pub mod rollback;
+pub mod secure;
+pub mod signature;
 mod slot;
 
 pub use carry_out::{choose, look, write};
