@@ -8,7 +8,7 @@ use super::report::{DeviceReport, PartReport};
 use super::target::Place;
 use crate::commands::{context, slots};
 use crate::device::flash::{Dump, FlashWriter};
-use crate::device::install::{self, Part, Plan};
+use crate::device::install::{self, Facts, Part, Plan, SecondStage, secure};
 use crate::device::serial::{Cable, Connect};
 use crate::device::slots::SecurityReport;
 use crate::error::Failure;
@@ -30,8 +30,10 @@ pub(super) fn install(
             let mut cable = Cable::connect(chosen, &how.for_a_look())?;
             let security = cable.security().map(SecurityReport::from);
             work.report.mac = Some(cable.mac()?);
+            let facts = Facts { board: cable.board(), security: cable.security().copied() };
+            work.admit(&facts)?;
             work.erase(&mut cable)?;
-            let mut decision = work.decide(&mut cable)?;
+            let mut decision = work.decide(&mut cable, &facts)?;
             if !order.dry_run {
                 if decision.writes() {
                     cable = cable.for_much(chosen, &how)?;
@@ -39,7 +41,6 @@ pub(super) fn install(
                 work.carry_out(&mut cable, &mut decision)?;
             }
             if let Some(slots) = &mut work.report.slots {
-                slots.port = Some(chosen.name.clone());
                 slots.security = security;
             }
         }
@@ -51,7 +52,7 @@ pub(super) fn install(
             };
             let mut dump = Dump::new(bytes);
             work.erase(&mut dump)?;
-            let mut decision = work.decide(&mut dump)?;
+            let mut decision = work.decide(&mut dump, &Facts::default())?;
             if !order.dry_run {
                 work.carry_out(&mut dump, &mut decision)?;
                 context::write(file, dump.bytes())?;
@@ -84,6 +85,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn erase(&self, flash: &mut dyn FlashWriter) -> Result<(), Failure> {
+        install::fits(flash.size(), &self.order.wanted)?;
         let Some(erase) = self.order.erase.filter(|_| !self.order.dry_run) else { return Ok(()) };
         let table = &self.order.wanted.table;
         let regions = match erase {
@@ -98,9 +100,20 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn decide(&mut self, flash: &mut dyn FlashWriter) -> Result<Decision, Failure> {
-        let plan = install::plan(flash, &self.order.wanted)?;
-        let bootloader = None;
+    /// Whether the chip would start the app.
+    fn admit(&mut self, facts: &Facts) -> Result<(), Failure> {
+        let what = format!("the app {}", self.order.wanted.known.name);
+        let admission = secure::admit(facts.security.as_ref(), &what, &self.order.wanted.app)?;
+        self.report.notes.extend(admission.unproven());
+        Ok(())
+    }
+
+    fn decide(&mut self, flash: &mut dyn FlashWriter, facts: &Facts) -> Result<Decision, Failure> {
+        let Order { wanted, bootloader, .. } = self.order;
+        let plan = install::plan(flash, wanted)?;
+        let SecondStage { part: bootloader, notes } =
+            install::second_stage(flash, wanted, &plan, bootloader, facts)?;
+        self.report.notes.extend(notes);
         self.report.chip = Some(self.order.chip());
         self.report.slot = Some(plan.slot);
         self.report.dry_run = self.order.dry_run;

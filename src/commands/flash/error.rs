@@ -19,6 +19,9 @@ pub enum FlashError {
     /// There is no image in the file.
     #[error("`{}` holds no app image", .0.display())]
     NoImage(PathBuf),
+    /// One board was named twice.
+    #[error("`{0}` is named twice")]
+    Twice(String),
     /// Nobody can say yes.
     #[error("`--erase` asks first, and there is nobody to ask")]
     NobodyToAsk,
@@ -31,7 +34,7 @@ impl Explained for FlashError {
     fn exit(&self) -> Exit {
         match self {
             Self::Unfit { .. } | Self::NoImage(_) | Self::NotErased => Exit::Rejected,
-            Self::NobodyToAsk => Exit::Usage,
+            Self::NobodyToAsk | Self::Twice(_) => Exit::Usage,
         }
     }
 
@@ -39,6 +42,7 @@ impl Explained for FlashError {
         match self {
             Self::Unfit { source, .. } => source.help(),
             Self::NoImage(_) => Some("build it anew: `cargo esp-ota build`".into()),
+            Self::Twice(_) => Some("name each board once".into()),
             Self::NobodyToAsk => Some("pass `--yes` as well".into()),
             Self::NotErased => None,
         }
@@ -49,7 +53,7 @@ impl Explained for FlashError {
             Self::Unfit { file, .. } | Self::NoImage(file) => {
                 Some(Location { file: file.clone(), line: None, column: None })
             }
-            Self::NobodyToAsk | Self::NotErased => None,
+            Self::Twice(_) | Self::NobodyToAsk | Self::NotErased => None,
         }
     }
 }

@@ -35,6 +35,10 @@ pub struct Flash {
     /// Take this app image, such as a published one, instead of building one
     #[arg(long, value_name = "IMAGE.bin", conflicts_with = "cargo_arguments")]
     app: Option<PathBuf>,
+    /// Write this bootloader, or `espflash` for the one that comes with espflash [default: that one,
+    /// unless there is one that works]
+    #[arg(long, value_name = "FILE")]
+    bootloader: Option<PathBuf>,
     /// The slot to boot, such as `ota_0` or `factory` [default: one that what boots now is not in]
     #[arg(long, value_name = "SLOT", value_parser = slots::target)]
     slot: Option<Target>,

@@ -1,21 +1,25 @@
 //! What every device of one run gets: made once, before the first of them is touched.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Flash;
 use super::app::App;
 use super::erase::Erase;
 use crate::chip::Chip;
-use crate::commands::{Context, partitions, slots};
+use crate::commands::{Context, context, partitions, slots};
 use crate::config::Project;
-use crate::device::install::Wanted;
+use crate::device::install::{Asked, Wanted};
 use crate::error::Failure;
 use crate::flash_size::FlashSize;
+
+/// Bootloaders end before the last place that a table can have.
+const LARGEST_BOOTLOADER: u64 = 1024 * 1024;
 
 /// The order.
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) wanted: Wanted,
+    pub(super) bootloader: Asked,
     /// Bytes of a file that stands for a flash chip and does not exist yet.
     pub(super) flash_size: FlashSize,
     pub(super) erase: Option<Erase>,
@@ -45,6 +49,7 @@ impl Order {
         };
         Ok(Self {
             wanted,
+            bootloader: asked(flash.bootloader.as_deref())?,
             flash_size: project.flash_size.value,
             erase: flash.erase,
             dry_run: flash.dry_run,
@@ -55,4 +60,15 @@ impl Order {
     pub(super) fn chip(&self) -> Chip {
         self.wanted.chip
     }
+}
+
+fn asked(bootloader: Option<&Path>) -> Result<Asked, Failure> {
+    Ok(match bootloader {
+        None => Asked::Nothing,
+        Some(word) if word.as_os_str() == "espflash" => Asked::Espflash,
+        Some(file) => {
+            let bytes = context::read(file, LARGEST_BOOTLOADER)?;
+            Asked::File { name: file.display().to_string(), bytes }
+        }
+    })
 }

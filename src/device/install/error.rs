@@ -1,6 +1,8 @@
 //! Why a device is not, or cannot be, what an install would make of it.
 
+use super::bootloader::BootloaderError;
 use super::plan::What;
+use super::secure::SecureError;
 use crate::device::slots::ChangeError;
 use crate::device::{DeviceError, SlotError};
 use crate::error::{Exit, Explained};
@@ -45,6 +47,15 @@ pub enum InstallError {
         /// Bytes of the slot.
         room: u32,
     },
+    /// The bootloader of espflash would not find the table.
+    #[error("espflash's bootloader looks for the table at 0x8000, not at {0:#x}")]
+    TableOffset(u32),
+    /// The bootloader is none for this device.
+    #[error(transparent)]
+    Bootloader(#[from] BootloaderError),
+    /// The chip would not start it.
+    #[error(transparent)]
+    Secure(#[from] SecureError),
     /// What was written is not what is there.
     #[error("{what} at {offset:#x} reads back as other bytes than were written")]
     ReadBack {
@@ -74,10 +85,13 @@ impl Explained for InstallError {
             Self::SmallFlash { .. }
             | Self::NoOtadata
             | Self::Table(_)
+            | Self::TableOffset(_)
             | Self::DataLoss(_)
             | Self::NoSuchSlot { .. }
             | Self::TooLarge { .. } => Exit::Rejected,
             Self::ReadBack { .. } => Exit::Device,
+            Self::Bootloader(error) => error.exit(),
+            Self::Secure(error) => error.exit(),
             Self::Change(error) => error.exit(),
             Self::Slots(error) => error.exit(),
             Self::Device(error) => error.exit(),
@@ -108,6 +122,12 @@ impl Explained for InstallError {
                 "run the command again, at a lower `--baud`; the flash may be worn or protected"
                     .into(),
             ),
+            Self::TableOffset(_) => Some(
+                "pass one that was built for it: `--bootloader FILE`, or leave the table at 0x8000"
+                    .into(),
+            ),
+            Self::Bootloader(error) => error.help(),
+            Self::Secure(error) => error.help(),
             Self::Change(error) => error.help(),
             Self::Slots(error) => error.help(),
             Self::Device(error) => error.help(),
