@@ -28,6 +28,10 @@ mod contract;
 mod crooked;
 mod dav_server;
 mod demo;
+#[cfg(unix)]
+mod flash;
+#[cfg(unix)]
+mod flash_pulled;
 mod harness;
 mod init;
 #[cfg(unix)]

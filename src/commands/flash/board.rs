@@ -9,7 +9,7 @@ use super::target::Place;
 use crate::commands::{context, slots};
 use crate::device::flash::{Dump, FlashWriter};
 use crate::device::install::{self, Facts, Part, Plan, SecondStage, secure};
-use crate::device::serial::{Cable, Connect};
+use crate::device::serial::{Cable, Connect, Security};
 use crate::device::slots::SecurityReport;
 use crate::error::Failure;
 use crate::output::Lines;
@@ -28,10 +28,10 @@ pub(super) fn install(
             lines.status(format_args!("{label}connecting to {}", chosen.name));
             let how = Connect { chip: Some(order.chip()), ..how.clone() };
             let mut cable = Cable::connect(chosen, &how.for_a_look())?;
-            let security = cable.security().map(SecurityReport::from);
+            let security = cable.security().copied();
+            work.admit(security.as_ref())?;
             work.report.mac = Some(cable.mac()?);
-            let facts = Facts { board: cable.board(), security: cable.security().copied() };
-            work.admit(&facts)?;
+            let facts = Facts { board: cable.board(), security };
             work.erase(&mut cable)?;
             let mut decision = work.decide(&mut cable, &facts)?;
             if !order.dry_run {
@@ -41,7 +41,7 @@ pub(super) fn install(
                 work.carry_out(&mut cable, &mut decision)?;
             }
             if let Some(slots) = &mut work.report.slots {
-                slots.security = security;
+                slots.security = security.as_ref().map(SecurityReport::from);
             }
         }
         Place::File(file) => {
@@ -101,9 +101,9 @@ impl Work<'_> {
     }
 
     /// Whether the chip would start the app.
-    fn admit(&mut self, facts: &Facts) -> Result<(), Failure> {
+    fn admit(&mut self, security: Option<&Security>) -> Result<(), Failure> {
         let what = format!("the app {}", self.order.wanted.known.name);
-        let admission = secure::admit(facts.security.as_ref(), &what, &self.order.wanted.app)?;
+        let admission = secure::admit(security, &what, &self.order.wanted.app)?;
         self.report.notes.extend(admission.unproven());
         Ok(())
     }
