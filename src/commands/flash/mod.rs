@@ -4,9 +4,11 @@ mod app;
 mod board;
 mod erase;
 mod error;
+mod kept;
 mod order;
 mod report;
 mod target;
+mod work;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

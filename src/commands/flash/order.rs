@@ -9,6 +9,7 @@ use crate::chip::Chip;
 use crate::commands::{Context, context, partitions, slots};
 use crate::config::Project;
 use crate::device::install::{Asked, Wanted};
+use crate::device::nvs::Given;
 use crate::error::Failure;
 use crate::flash_size::FlashSize;
 
@@ -20,6 +21,8 @@ const LARGEST_BOOTLOADER: u64 = 1024 * 1024;
 pub(super) struct Order {
     pub(super) wanted: Wanted,
     pub(super) bootloader: Asked,
+    /// Settings for every device.
+    pub(super) given: Given,
     /// Bytes of a file that stands for a flash chip and does not exist yet.
     pub(super) flash_size: FlashSize,
     pub(super) erase: Option<Erase>,
@@ -50,6 +53,7 @@ impl Order {
         Ok(Self {
             wanted,
             bootloader: asked(flash.bootloader.as_deref())?,
+            given: Given::default(),
             flash_size: project.flash_size.value,
             erase: flash.erase,
             dry_run: flash.dry_run,

@@ -3,6 +3,7 @@
 use super::bootloader::BootloaderError;
 use super::plan::What;
 use super::secure::SecureError;
+use crate::device::nvs::NvsError;
 use crate::device::slots::ChangeError;
 use crate::device::{DeviceError, SlotError};
 use crate::error::{Exit, Explained};
@@ -47,6 +48,12 @@ pub enum InstallError {
         /// Bytes of the slot.
         room: u32,
     },
+    /// There is no place for settings.
+    #[error("the table has no `nvs` partition, so the settings have no place")]
+    NoNvs,
+    /// The settings cannot be merged with what is there.
+    #[error(transparent)]
+    Nvs(#[from] NvsError),
     /// The bootloader of espflash would not find the table.
     #[error("espflash's bootloader looks for the table at 0x8000, not at {0:#x}")]
     TableOffset(u32),
@@ -84,12 +91,14 @@ impl Explained for InstallError {
         match self {
             Self::SmallFlash { .. }
             | Self::NoOtadata
+            | Self::NoNvs
             | Self::Table(_)
             | Self::TableOffset(_)
             | Self::DataLoss(_)
             | Self::NoSuchSlot { .. }
             | Self::TooLarge { .. } => Exit::Rejected,
             Self::ReadBack { .. } => Exit::Device,
+            Self::Nvs(error) => error.exit(),
             Self::Bootloader(error) => error.exit(),
             Self::Secure(error) => error.exit(),
             Self::Change(error) => error.exit(),
@@ -126,6 +135,10 @@ impl Explained for InstallError {
                 "pass one that was built for it: `--bootloader FILE`, or leave the table at 0x8000"
                     .into(),
             ),
+            Self::NoNvs => {
+                Some("make a table with one: `cargo esp-ota partitions generate`".into())
+            }
+            Self::Nvs(error) => error.help(),
             Self::Bootloader(error) => error.help(),
             Self::Secure(error) => error.help(),
             Self::Change(error) => error.help(),
