@@ -522,3 +522,31 @@ fn what_is_no_app_image_is_refused_before_a_board_is_looked_for() {
         .stderr_is(|text| text.contains("`app.bin` is not flashed"))
         .wrote_nothing();
 }
+
+/// Bootloaders lie at three places, and each chip has its own commands, registers and stub.
+#[test]
+fn every_chip_is_flashed_and_boots() {
+    for chip in Chip::ALL {
+        let app = material::for_chip(material::image("1.2.0"), chip.image_id());
+        let project = Project::made().file("app.bin", &app).edit(
+            "esp-ota.toml",
+            "chip = \"esp32c3\"",
+            &format!("chip = \"{chip}\""),
+        );
+        let name = chip.to_string();
+        let board = Board::start(&project, &BLANK, &["--chip", &name]);
+        flashed(&project, &board, &["--stub"], |device| {
+            assert_eq!(device.chip.as_deref(), Some(name.as_str()));
+            assert_eq!(written(&device).len(), 3, "{chip}");
+            let slots = device.slots.unwrap();
+            assert!(slots.next_boot.proven && slots.next_boot.with_rollback == "ota_0", "{chip}");
+            assert_eq!(slots.bootloader.unwrap().rollback, "no", "{chip}");
+        });
+        flashed(&project, &board, &["--stub"], |device| assert_eq!(written(&device).len(), 0));
+        drop(board);
+        let flash = fs::read(project.path("board.bin")).unwrap();
+        let start = usize::try_from(chip.bootloader_offset()).unwrap();
+        assert!(image::read(&flash[start..0x8000], Some(chip)).is_ok(), "{chip}");
+        assert!(flash[SLOTS[0]..].starts_with(&app), "{chip}");
+    }
+}
