@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 mod context;
 pub mod demo;
+pub mod flash;
 pub mod init;
 pub mod inspect;
 pub mod keys;

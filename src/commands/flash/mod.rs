@@ -1,0 +1,3 @@
+//! `flash`: the first install over a cable.
+
+pub mod settings;
