@@ -157,6 +157,13 @@ fn any_page() -> impl Strategy<Value = Vec<u8>> {
                     if how == 7 { bytes } else { made }
                 })
                 .collect();
+            // Most values belong to a namespace, or next to nothing would be merged.
+            let names = (1..4_u8).zip(["app", "esp_ota", "esp_ota_st"]).filter(|_| is_random > 1);
+            let entries: Vec<_> = names
+                .map(|(index, name)| super::bench::entry(0, U8, 1, name, [index; 8]))
+                .chain(entries)
+                .take(126)
+                .collect();
             let mut page = page(sequence, &entries);
             page[0] = [0xfe, 0xfc, 0xf8, 0xf0][usize::from(state)];
             if is_random == 0 {
@@ -178,7 +185,7 @@ fn any_partition() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(6000))]
 
     #[test]
     fn any_bytes_end_in_a_partition_or_a_reason(partition in any_partition(), given in any_given()) {
