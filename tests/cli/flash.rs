@@ -523,11 +523,23 @@ fn what_is_no_app_image_is_refused_before_a_board_is_looked_for() {
         .wrote_nothing();
 }
 
+/// An image that no chip's memory map is against: its segments are loaded nowhere.
+fn for_any(chip: Chip) -> Vec<u8> {
+    let mut image = material::image("1.2.0");
+    let mut at = 24;
+    for _ in 0..image[1] {
+        let length = u32::from_le_bytes(image[at + 4..at + 8].try_into().unwrap());
+        image[at..at + 4].fill(0);
+        at += 8 + usize::try_from(length).unwrap();
+    }
+    material::for_chip(image, chip.image_id())
+}
+
 /// Bootloaders lie at three places, and each chip has its own commands, registers and stub.
 #[test]
 fn every_chip_is_flashed_and_boots() {
     for chip in Chip::ALL {
-        let app = material::for_chip(material::image("1.2.0"), chip.image_id());
+        let app = for_any(chip);
         let project = Project::made().file("app.bin", &app).edit(
             "esp-ota.toml",
             "chip = \"esp32c3\"",

@@ -32,6 +32,8 @@ mod demo;
 mod flash;
 #[cfg(unix)]
 mod flash_pulled;
+#[cfg(unix)]
+mod flash_settings;
 mod harness;
 mod init;
 #[cfg(unix)]

@@ -7,6 +7,7 @@ mod error;
 mod kept;
 mod order;
 mod report;
+mod settings;
 mod target;
 mod work;
 
@@ -22,6 +23,7 @@ use erase::Erase;
 pub use error::FlashError;
 use order::Order;
 use report::{DeviceReport, FlashReport};
+use settings::DeviceSettings;
 use target::{Cables, Place};
 
 /// Build the firmware, put it on a board, and let it boot
@@ -59,6 +61,8 @@ pub struct Flash {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    settings: DeviceSettings,
     #[command(flatten)]
     cables: Cables,
     #[command(flatten)]

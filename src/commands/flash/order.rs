@@ -38,6 +38,7 @@ impl Order {
         project: &Project,
         flash: &Flash,
     ) -> Result<Self, Failure> {
+        let given = flash.settings.read(context)?;
         let (table, _) = partitions::project_table_at(project, flash.table_offset)?;
         let App { bytes, known } = App::of(context, project, flash)?;
         let wanted = Wanted {
@@ -53,7 +54,7 @@ impl Order {
         Ok(Self {
             wanted,
             bootloader: asked(flash.bootloader.as_deref())?,
-            given: Given::default(),
+            given,
             flash_size: project.flash_size.value,
             erase: flash.erase,
             dry_run: flash.dry_run,
