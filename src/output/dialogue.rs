@@ -40,6 +40,17 @@ impl Dialogue {
         Some(answer.trim().to_owned())
     }
 
+    /// Asks for a secret, which is not shown while it is typed. `None` where nothing was typed, or the
+    /// terminal ended instead.
+    pub fn ask_hidden(self, question: impl Display) -> Option<String> {
+        let mut terminal = io::stderr().lock();
+        let question = self.paint.tone(Tone::Strong, question);
+        write!(terminal, "{question} ").and_then(|()| terminal.flush()).ok()?;
+        drop(terminal);
+        let answer = console::Term::stderr().read_secure_line().ok()?;
+        (!answer.is_empty()).then_some(answer)
+    }
+
     /// Asks for a yes; every other answer is a no. `None` where the terminal ended instead.
     pub fn confirm(self, question: impl Display) -> Option<bool> {
         let answer = self.ask(format_args!("{question} [y/N]"))?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::device::install::InstallError;
 use crate::error::{Exit, Explained, Location};
 use crate::image::inspect::Unfit;
 
@@ -19,6 +20,17 @@ pub enum FlashError {
     /// There is no image in the file.
     #[error("`{}` holds no app image", .0.display())]
     NoImage(PathBuf),
+    /// The settings may be torn.
+    #[error("the settings were being written when it failed")]
+    BrokenOff {
+        /// Where they are kept.
+        kept: PathBuf,
+        /// Why.
+        source: InstallError,
+    },
+    /// One board was named twice.
+    #[error("`{0}` is named twice")]
+    Twice(String),
     /// Nobody can say yes.
     #[error("`--erase` asks first, and there is nobody to ask")]
     NobodyToAsk,
@@ -31,7 +43,8 @@ impl Explained for FlashError {
     fn exit(&self) -> Exit {
         match self {
             Self::Unfit { .. } | Self::NoImage(_) | Self::NotErased => Exit::Rejected,
-            Self::NobodyToAsk => Exit::Usage,
+            Self::BrokenOff { source, .. } => source.exit(),
+            Self::NobodyToAsk | Self::Twice(_) => Exit::Usage,
         }
     }
 
@@ -39,6 +52,12 @@ impl Explained for FlashError {
         match self {
             Self::Unfit { source, .. } => source.help(),
             Self::NoImage(_) => Some("build it anew: `cargo esp-ota build`".into()),
+            Self::BrokenOff { kept, .. } => Some(format!(
+                "run the command again: what was in `nvs` is kept in `{}`, and the next run starts \
+                 from there",
+                kept.display()
+            )),
+            Self::Twice(_) => Some("name each board once".into()),
             Self::NobodyToAsk => Some("pass `--yes` as well".into()),
             Self::NotErased => None,
         }
@@ -49,7 +68,7 @@ impl Explained for FlashError {
             Self::Unfit { file, .. } | Self::NoImage(file) => {
                 Some(Location { file: file.clone(), line: None, column: None })
             }
-            Self::NobodyToAsk | Self::NotErased => None,
+            Self::BrokenOff { .. } | Self::Twice(_) | Self::NobodyToAsk | Self::NotErased => None,
         }
     }
 }

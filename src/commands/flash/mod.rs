@@ -4,9 +4,12 @@ mod app;
 mod board;
 mod erase;
 mod error;
+mod kept;
 mod order;
 mod report;
+mod settings;
 mod target;
+mod work;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,6 +23,7 @@ use erase::Erase;
 pub use error::FlashError;
 use order::Order;
 use report::{DeviceReport, FlashReport};
+use settings::DeviceSettings;
 use target::{Cables, Place};
 
 /// Build the firmware, put it on a board, and let it boot
@@ -35,6 +39,10 @@ pub struct Flash {
     /// Take this app image, such as a published one, instead of building one
     #[arg(long, value_name = "IMAGE.bin", conflicts_with = "cargo_arguments")]
     app: Option<PathBuf>,
+    /// Write this bootloader, or `espflash` for the one that comes with espflash [default: that one,
+    /// unless there is one that works]
+    #[arg(long, value_name = "FILE")]
+    bootloader: Option<PathBuf>,
     /// The slot to boot, such as `ota_0` or `factory` [default: one that what boots now is not in]
     #[arg(long, value_name = "SLOT", value_parser = slots::target)]
     slot: Option<Target>,
@@ -53,6 +61,8 @@ pub struct Flash {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    settings: DeviceSettings,
     #[command(flatten)]
     cables: Cables,
     #[command(flatten)]

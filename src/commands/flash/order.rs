@@ -1,21 +1,28 @@
 //! What every device of one run gets: made once, before the first of them is touched.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Flash;
 use super::app::App;
 use super::erase::Erase;
 use crate::chip::Chip;
-use crate::commands::{Context, partitions, slots};
+use crate::commands::{Context, context, partitions, slots};
 use crate::config::Project;
-use crate::device::install::Wanted;
+use crate::device::install::{Asked, Wanted};
+use crate::device::nvs::Given;
 use crate::error::Failure;
 use crate::flash_size::FlashSize;
+
+/// Bootloaders end before the last place that a table can have.
+const LARGEST_BOOTLOADER: u64 = 1024 * 1024;
 
 /// The order.
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) wanted: Wanted,
+    pub(super) bootloader: Asked,
+    /// Settings for every device.
+    pub(super) given: Given,
     /// Bytes of a file that stands for a flash chip and does not exist yet.
     pub(super) flash_size: FlashSize,
     pub(super) erase: Option<Erase>,
@@ -31,6 +38,7 @@ impl Order {
         project: &Project,
         flash: &Flash,
     ) -> Result<Self, Failure> {
+        let given = flash.settings.read(context)?;
         let (table, _) = partitions::project_table_at(project, flash.table_offset)?;
         let App { bytes, known } = App::of(context, project, flash)?;
         let wanted = Wanted {
@@ -45,6 +53,8 @@ impl Order {
         };
         Ok(Self {
             wanted,
+            bootloader: asked(flash.bootloader.as_deref())?,
+            given,
             flash_size: project.flash_size.value,
             erase: flash.erase,
             dry_run: flash.dry_run,
@@ -55,4 +65,15 @@ impl Order {
     pub(super) fn chip(&self) -> Chip {
         self.wanted.chip
     }
+}
+
+fn asked(bootloader: Option<&Path>) -> Result<Asked, Failure> {
+    Ok(match bootloader {
+        None => Asked::Nothing,
+        Some(word) if word.as_os_str() == "espflash" => Asked::Espflash,
+        Some(file) => {
+            let bytes = context::read(file, LARGEST_BOOTLOADER)?;
+            Asked::File { name: file.display().to_string(), bytes }
+        }
+    })
 }

@@ -84,6 +84,12 @@ impl PartReport {
             milliseconds,
         }
     }
+
+    /// The pages of one partition, as one.
+    pub(super) fn of_pages(pages: &[Part], milliseconds: Option<u64>) -> Option<Self> {
+        let size = pages.iter().map(Part::length).fold(0, u32::saturating_add);
+        Some(Self { size, ..Self::new(pages.first()?, milliseconds) })
+    }
 }
 
 impl From<&Change> for Chosen {

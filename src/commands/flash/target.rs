@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::FlashError;
 use crate::commands::{Context, port};
 use crate::device::serial::{Before, Chosen, Connect};
 use crate::error::Failure;
@@ -52,7 +53,11 @@ impl Cables {
         }
         let mut chosen = Vec::new();
         for name in &self.ports {
-            chosen.push(port::chosen(context, Some(name))?);
+            let port = port::chosen(context, Some(name))?;
+            if chosen.iter().any(|other: &Chosen| other.is_same(&port)) {
+                return Err(FlashError::Twice(port.name).into());
+            }
+            chosen.push(port);
         }
         if chosen.is_empty() {
             chosen.push(port::chosen(context, None)?);

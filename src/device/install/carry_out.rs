@@ -2,7 +2,7 @@
 
 use super::{InstallError, Part, Wanted};
 use crate::device::Survey;
-use crate::device::flash::{FlashReader, FlashWriter};
+use crate::device::flash::{FlashReader, FlashWriter, SECTOR};
 use crate::device::slots::{self, Change, ChangeError};
 use crate::virtual_device::bootloader::Target;
 
@@ -20,7 +20,11 @@ pub fn write(
     if part.is_there {
         return Ok(());
     }
-    flash.write(part.offset, &part.bytes, told)?;
+    if part.bytes.iter().all(|byte| *byte == 0xff) {
+        flash.erase(part.offset, part.length().next_multiple_of(SECTOR))?;
+    } else {
+        flash.write(part.offset, &part.bytes, told)?;
+    }
     let is_there = part.is_in(flash)?;
     if is_there {
         Ok(())

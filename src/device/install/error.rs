@@ -1,6 +1,9 @@
 //! Why a device is not, or cannot be, what an install would make of it.
 
+use super::bootloader::BootloaderError;
 use super::plan::What;
+use super::secure::SecureError;
+use crate::device::nvs::NvsError;
 use crate::device::slots::ChangeError;
 use crate::device::{DeviceError, SlotError};
 use crate::error::{Exit, Explained};
@@ -45,6 +48,21 @@ pub enum InstallError {
         /// Bytes of the slot.
         room: u32,
     },
+    /// There is no place for settings.
+    #[error("the table has no `nvs` partition, so the settings have no place")]
+    NoNvs,
+    /// The settings cannot be merged with what is there.
+    #[error(transparent)]
+    Nvs(#[from] NvsError),
+    /// The bootloader of espflash would not find the table.
+    #[error("espflash's bootloader looks for the table at 0x8000, not at {0:#x}")]
+    TableOffset(u32),
+    /// The bootloader is none for this device.
+    #[error(transparent)]
+    Bootloader(#[from] BootloaderError),
+    /// The chip would not start it.
+    #[error(transparent)]
+    Secure(#[from] SecureError),
     /// What was written is not what is there.
     #[error("{what} at {offset:#x} reads back as other bytes than were written")]
     ReadBack {
@@ -73,11 +91,16 @@ impl Explained for InstallError {
         match self {
             Self::SmallFlash { .. }
             | Self::NoOtadata
+            | Self::NoNvs
             | Self::Table(_)
+            | Self::TableOffset(_)
             | Self::DataLoss(_)
             | Self::NoSuchSlot { .. }
             | Self::TooLarge { .. } => Exit::Rejected,
             Self::ReadBack { .. } => Exit::Device,
+            Self::Nvs(error) => error.exit(),
+            Self::Bootloader(error) => error.exit(),
+            Self::Secure(error) => error.exit(),
             Self::Change(error) => error.exit(),
             Self::Slots(error) => error.exit(),
             Self::Device(error) => error.exit(),
@@ -108,6 +131,16 @@ impl Explained for InstallError {
                 "run the command again, at a lower `--baud`; the flash may be worn or protected"
                     .into(),
             ),
+            Self::TableOffset(_) => Some(
+                "pass one that was built for it: `--bootloader FILE`, or leave the table at 0x8000"
+                    .into(),
+            ),
+            Self::NoNvs => {
+                Some("make a table with one: `cargo esp-ota partitions generate`".into())
+            }
+            Self::Nvs(error) => error.help(),
+            Self::Bootloader(error) => error.help(),
+            Self::Secure(error) => error.help(),
             Self::Change(error) => error.help(),
             Self::Slots(error) => error.help(),
             Self::Device(error) => error.help(),

@@ -9,10 +9,14 @@ mod carry_out;
 mod error;
 mod plan;
 pub mod rollback;
+mod second_stage;
 pub mod secure;
+mod settings;
 pub mod signature;
 mod slot;
 
 pub use carry_out::{choose, look, write};
 pub use error::InstallError;
-pub use plan::{Part, Plan, Wanted, What, plan};
+pub use plan::{Part, Plan, Wanted, What, fits, plan};
+pub use second_stage::{Asked, Facts, SecondStage, second_stage};
+pub use settings::{Settings, settings};

@@ -134,20 +134,30 @@ pub struct Plan {
     pub losses: Vec<String>,
 }
 
+/// Whether a device with so many bytes of flash can become what is wanted, whatever is on it.
+///
+/// # Errors
+///
+/// [`InstallError`] where it cannot.
+pub fn fits(flash_size: u32, wanted: &Wanted) -> Result<(), InstallError> {
+    let end = wanted.table.end();
+    if end > u64::from(flash_size) {
+        return Err(InstallError::SmallFlash { flash: flash_size, end });
+    }
+    if wanted.table.otadata().is_none() {
+        return Err(InstallError::NoOtadata);
+    }
+    choice(&Slots::new(&wanted.table, None, false), wanted).map(drop)
+}
+
 /// Decides. Reads a few kilobytes.
 ///
 /// # Errors
 ///
 /// [`InstallError`] where the device cannot become what is wanted, or must not.
 pub fn plan(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Plan, InstallError> {
-    let Wanted { table, table_offset, app, known, slot, allows_data_loss, .. } = wanted;
-    let end = table.end();
-    if end > u64::from(flash.size()) {
-        return Err(InstallError::SmallFlash { flash: flash.size(), end });
-    }
-    if table.otadata().is_none() {
-        return Err(InstallError::NoOtadata);
-    }
+    fits(flash.size(), wanted)?;
+    let Wanted { table, table_offset, app, allows_data_loss, .. } = wanted;
     let encoded = partition::encode(table).map_err(InstallError::Table)?;
     let table_part = Part::new(flash, What::Table, *table_offset, encoded)?;
     let found = match table_part.is_there {
@@ -169,18 +179,7 @@ pub fn plan(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Plan, Instal
         Some(read) => Some(read?),
     };
     let slots = Slots::new(table, now.as_ref(), table_part.is_there);
-    let choice = match *slot {
-        Some(slot) => slots.named(slot),
-        None => slots.choose(known),
-    };
-    let Some(Choice { target, region, is_needed }) = choice else {
-        let wanted = slot.unwrap_or(Target::Slot(0));
-        return Err(InstallError::NoSuchSlot { wanted, there: slots.targets() });
-    };
-    let length = u32::try_from(app.len()).unwrap_or(u32::MAX);
-    if length > region.len {
-        return Err(InstallError::TooLarge { app: length, slot: target, room: region.len });
-    }
+    let Choice { target, region, is_needed } = choice(&slots, wanted)?;
     let app = Part::new(flash, What::App(target), region.start, app.clone())?;
     let boots_now =
         now.as_ref().map_or(Target::None, |now| now.start(&now.entries, Rollback::Off).target);
@@ -188,6 +187,24 @@ pub fn plan(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Plan, Instal
     let as_it_is = now.filter(|_| table_part.is_there);
     let (slot, table) = (target, table_part);
     Ok(Plan { slot, app, table, found, boots_now, as_it_is, overwrites, losses })
+}
+
+/// The slot that somebody named, or the one that is best.
+fn choice(slots: &Slots<'_>, wanted: &Wanted) -> Result<Choice, InstallError> {
+    let choice = match wanted.slot {
+        Some(slot) => slots.named(slot),
+        None => slots.choose(&wanted.known),
+    };
+    let Some(choice) = choice else {
+        let wanted = wanted.slot.unwrap_or(Target::Slot(0));
+        return Err(InstallError::NoSuchSlot { wanted, there: slots.targets() });
+    };
+    let length = u32::try_from(wanted.app.len()).unwrap_or(u32::MAX);
+    if length > choice.region.len {
+        let (slot, room) = (choice.target, choice.region.len);
+        return Err(InstallError::TooLarge { app: length, slot, room });
+    }
+    Ok(choice)
 }
 
 /// What data of the old table the new one loses. The records of which slot boots are written anyway.

@@ -229,6 +229,15 @@ impl Survey {
     }
 }
 
+/// Bytes of the image in a region, as far as its headers lead; `None` where that is none.
+///
+/// # Errors
+///
+/// Where the flash cannot be read.
+pub fn image_length(flash: &mut dyn FlashReader, region: Region) -> Result<Option<u32>, SlotError> {
+    Ok(image::outline(flash, region)?.ok().map(|outline| outline.length))
+}
+
 /// Reads a dump of a whole flash chip, every byte of every image.
 pub fn report(flash: &[u8]) -> Result<SlotReport, SlotError> {
     let mut dump = Dump::new(flash.to_vec());

@@ -257,7 +257,7 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
     refused(&mut board, &asked, "the table has no `factory`: there is `ota_0`, `ota_1`");
     let mut asked = wanted(&two);
     asked.app.resize(SLOT + 1, 0xff);
-    refused(&mut board, &asked, "the app has 65537 bytes, and `ota_1` has room for 65536");
+    refused(&mut board, &asked, "the app has 65537 bytes, and `ota_0` has room for 65536");
     let mut asked = wanted(&two);
     asked.table.entries.remove(0);
     refused(

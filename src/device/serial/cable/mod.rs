@@ -11,11 +11,13 @@ mod write;
 
 use espflash::command::{Command, CommandResponseValue};
 use espflash::flasher::{Flasher, SecurityInfo};
+use espflash::target::XtalFrequency;
 
 use super::port::Chosen;
 use super::settings::{Connect, FIRST_BAUD};
 use crate::chip::Chip;
 use crate::device::DeviceError;
+use crate::image::Board;
 use connect::{begin, connecting, open};
 
 /// What a chip's ROM says of its security.
@@ -119,6 +121,18 @@ impl Cable {
         mac.map_err(|error| talking(&self.port, WHAT, error))
     }
 
+    /// What of the chip decides on its bootloader: crystal and revision, as far as they can be read.
+    pub fn board(&mut self) -> Board {
+        let chip = self.flasher.chip();
+        let connection = self.flasher.connection();
+        let crystal = chip.xtal_frequency(connection).ok();
+        let revision = chip.revision(connection).ok();
+        let revision = revision.and_then(|(major, minor)| {
+            u16::try_from(major.checked_mul(100)?.checked_add(minor)?).ok()
+        });
+        Board { crystal: crystal.map(megahertz), revision }
+    }
+
     /// The chip.
     pub fn chip(&self) -> Chip {
         self.chip
@@ -162,6 +176,15 @@ impl Drop for Cable {
             // Where there are no such lines, or the board is gone, nobody can be told.
             let _ = self.flasher.connection().reset();
         }
+    }
+}
+
+fn megahertz(crystal: XtalFrequency) -> u32 {
+    match crystal {
+        XtalFrequency::_26Mhz => 26,
+        XtalFrequency::_32Mhz => 32,
+        XtalFrequency::_48Mhz => 48,
+        XtalFrequency::_40Mhz | _ => 40,
     }
 }
 
