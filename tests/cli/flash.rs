@@ -385,6 +385,19 @@ fn a_bootloader_of_somebodys_own_stays_and_espflashs_comes_when_it_is_asked_for(
     });
     drop(board);
     assert!(fs::read(project.path("board.bin")).unwrap().starts_with(&changed));
+    // One that is for less flash than the table needs is corrected, and stays what it is.
+    let mut small = own.clone();
+    small[3] = 0x10 | (0x0f & small[3]);
+    let restated = material::with_checksum(small[..length].to_vec());
+    small[..length].copy_from_slice(&restated);
+    let board = Board::start(&project, &small, &["--once"]);
+    flashed(&project, &board, &[], |device| {
+        assert_eq!(written(&device), ["app in ota_0", "bootloader"]);
+        let said = |words: &str| device.notes.iter().any(|note| note.contains(words));
+        assert!(said("2MB of flash, and says 4MB now"), "{:?}", device.notes);
+    });
+    board.ended();
+    assert!(fs::read(project.path("board.bin")).unwrap().starts_with(&changed));
     // An app is no bootloader.
     refused(
         &project,

@@ -32,13 +32,14 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Builds, and reads what is to be written.
+    /// Reads what is to be written, and asks what has to be asked; then builds, which takes longest.
     pub(super) fn new(
         context: &Context,
         project: &Project,
         flash: &Flash,
     ) -> Result<Self, Failure> {
         let given = flash.settings.read(context)?;
+        let bootloader = asked(flash.bootloader.as_deref())?;
         let (table, _) = partitions::project_table_at(project, flash.table_offset)?;
         let App { bytes, known } = App::of(context, project, flash)?;
         let wanted = Wanted {
@@ -53,7 +54,7 @@ impl Order {
         };
         Ok(Self {
             wanted,
-            bootloader: asked(flash.bootloader.as_deref())?,
+            bootloader,
             given,
             flash_size: project.flash_size.value,
             erase: flash.erase,

@@ -73,35 +73,41 @@ pub fn second_stage(
         Asked::Nothing | Asked::Espflash if wanted.table_offset != TABLE_OF_ESPFLASH => {
             Err(InstallError::TableOffset(wanted.table_offset))
         }
-        Asked::Nothing | Asked::Espflash => Ok(bootloader::bundled(&target, facts.board)?),
+        Asked::Nothing | Asked::Espflash => {
+            bootloader::bundled(&target, facts.board).map_err(InstallError::from)
+        }
     };
-    let part = match &new {
-        Ok(new) => Some(Part::new(flash, What::Bootloader, offset, new.bytes.clone())?),
-        Err(_) => None,
-    };
-    if let Some(part) = part.clone().filter(|part| part.is_there) {
-        return Ok(SecondStage { part: Some(part), notes: Vec::new() });
+    if let Ok(new) = &new {
+        let part = Part::new(flash, What::Bootloader, offset, new.bytes.clone())?;
+        if part.is_there {
+            return Ok(SecondStage { part: Some(part), notes: Vec::new() });
+        }
     }
     // A bootloader looks for the table at one place, which does not show in it.
     let finds_the_table =
         plan.found.as_ref().is_some_and(|(offset, _)| *offset == wanted.table_offset);
-    if *asked == Asked::Nothing && finds_the_table {
-        let region = read(flash, &target)?;
-        if let OnDevice::Sound(sound) = bootloader::on_device(&region, wanted.chip) {
-            let is_right = sound.flash == Some(size);
-            let may_start = sound.is_signed || !facts.security.is_some_and(|it| it.secure_boot);
-            if is_right && may_start && sound.rollback != OF_ESPFLASH {
-                let Sound { description, rollback, .. } = sound;
-                let note = format!(
-                    "the bootloader that is there is kept: {description}, rollback: {} ({}); \
-                     `--bootloader espflash` replaces it",
-                    rollback.answer, rollback.because
-                );
-                return Ok(SecondStage { part: None, notes: vec![note] });
-            }
+    let theirs = match asked {
+        Asked::Nothing if finds_the_table => theirs(flash, &target, facts)?,
+        Asked::Nothing | Asked::Espflash | Asked::File { .. } => None,
+    };
+    let new = match theirs {
+        Some((sound, _)) if reaches(&sound, wanted) => {
+            let Sound { description, rollback, .. } = sound;
+            let note = format!(
+                "the bootloader that is there is kept: {description}, rollback: {} ({}); \
+                 `--bootloader espflash` replaces it",
+                rollback.answer, rollback.because
+            );
+            return Ok(SecondStage { part: None, notes: vec![note] });
         }
-    }
-    let new = new?;
+        // It would refuse the table, so its header is corrected; a signed one cannot be.
+        Some((sound, bytes)) => {
+            let corrected = bootloader::from_file("the bootloader there", &bytes, &target)?;
+            Bootloader { description: format!("the one there, {}", sound.description), ..corrected }
+        }
+        None => new?,
+    };
+    let part = Part::new(flash, What::Bootloader, offset, new.bytes.clone())?;
     let security = facts.security.as_ref();
     let admission =
         secure::admit(security, &format!("the bootloader `{}`", new.description), &new.bytes)?;
@@ -112,17 +118,36 @@ pub fn second_stage(
     if plan.boots_now != Slot::None {
         notes.push("while the bootloader was replaced, nothing would have booted".to_owned());
     }
-    Ok(SecondStage { part, notes })
+    Ok(SecondStage { part: Some(part), notes })
 }
 
-/// The bootloader that is there, with the sector behind it that a signature would be in; only its
-/// head, where it has no end.
-fn read(flash: &mut dyn FlashReader, target: &Target) -> Result<Vec<u8>, InstallError> {
+/// A bootloader that is there and starts, and is none of espflash's; with its bytes.
+fn theirs(
+    flash: &mut dyn FlashReader,
+    target: &Target,
+    facts: &Facts,
+) -> Result<Option<(Sound, Vec<u8>)>, InstallError> {
     let start = target.chip.bootloader_offset();
     let room = target.table_offset.saturating_sub(start);
-    let length = slots::image_length(flash, Region { start, len: room })?.unwrap_or(0);
+    let Some(length) = slots::image_length(flash, Region { start, len: room })? else {
+        return Ok(None);
+    };
+    // A signature has the sector behind it.
     let with_signature = length.div_ceil(SECTOR).saturating_add(1).saturating_mul(SECTOR);
-    Ok(flash.read(start, with_signature.min(room))?)
+    let mut region = flash.read(start, with_signature.min(room))?;
+    let OnDevice::Sound(sound) = bootloader::on_device(&region, target.chip) else {
+        return Ok(None);
+    };
+    if !sound.is_signed {
+        region.truncate(sound.length);
+    }
+    let starts = sound.is_signed || !facts.security.is_some_and(|it| it.secure_boot);
+    Ok((starts && sound.rollback != OF_ESPFLASH).then_some((sound, region)))
+}
+
+/// Whether the flash that its header states holds the whole table.
+fn reaches(sound: &Sound, wanted: &Wanted) -> bool {
+    sound.flash.is_some_and(|flash| wanted.table.end() <= u64::from(flash.bytes()))
 }
 
 fn said(new: &Bootloader, size: FlashSize) -> Vec<String> {
