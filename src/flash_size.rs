@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MEGABYTE: u32 = 1024 * 1024;
+/// `ESP_IMAGE_FLASH_SIZE_128MB`.
+const LARGEST_CODE: u8 = 7;
 
 /// Size of the flash chip: a power of two from 1 MB to 128 MB, the sizes that ESP-IDF's image
 /// header can state and `gen_esp32part.py` accepts.
@@ -16,9 +18,24 @@ impl FlashSize {
     /// The size most modules have.
     pub const DEFAULT: Self = Self(4 * MEGABYTE);
 
+    /// The size of so many bytes; `None` where no header could state it.
+    pub fn of(bytes: u32) -> Option<Self> {
+        (0..=LARGEST_CODE).filter_map(Self::from_image_code).find(|size| size.0 == bytes)
+    }
+
     /// Bytes.
     pub const fn bytes(self) -> u32 {
         self.0
+    }
+
+    /// The number for it in an image's header (`esp_image_flash_size_t`).
+    pub fn image_code(self) -> u8 {
+        u8::try_from(self.0.trailing_zeros().saturating_sub(MEGABYTE.trailing_zeros())).unwrap_or(0)
+    }
+
+    /// The size that a number in an image's header stands for.
+    pub fn from_image_code(code: u8) -> Option<Self> {
+        (code <= LARGEST_CODE).then(|| MEGABYTE.checked_shl(code.into()).map(Self)).flatten()
     }
 }
 
@@ -70,6 +87,19 @@ mod tests {
         assert_eq!("4MB".parse(), Ok(FlashSize::DEFAULT));
         assert_eq!("16m".parse::<FlashSize>().unwrap().bytes(), 0x100_0000);
         assert_eq!("8MB".parse::<FlashSize>().unwrap().to_string(), "8MB");
+    }
+
+    #[test]
+    fn each_size_has_a_number_in_image_headers() {
+        for (code, text) in (0..).zip(["1MB", "2MB", "4MB", "8MB", "16MB", "32MB", "64MB", "128MB"])
+        {
+            let size: FlashSize = text.parse().unwrap();
+            assert_eq!((size.image_code(), FlashSize::from_image_code(code)), (code, Some(size)));
+            assert_eq!(FlashSize::of(size.bytes()), Some(size));
+        }
+        assert_eq!(FlashSize::from_image_code(8), None);
+        assert_eq!(FlashSize::of(3 * MEGABYTE), None);
+        assert_eq!(FlashSize::of(0), None);
     }
 
     #[test]

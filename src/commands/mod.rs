@@ -11,6 +11,7 @@ pub mod init;
 pub mod inspect;
 pub mod keys;
 pub mod partitions;
+mod port;
 pub mod publish;
 pub mod rehearse;
 pub mod rollout;

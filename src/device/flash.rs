@@ -1,5 +1,7 @@
 //! Flash that is read and written from afar: over a cable, or in a dump.
 
+use std::ops::Range;
+
 use md5::{Digest, Md5};
 
 use super::DeviceError;
@@ -25,9 +27,26 @@ pub trait FlashReader {
 
 /// Flash that can be changed, too.
 pub trait FlashWriter: FlashReader {
-    /// Erases the sector at `offset`, a multiple of [`SECTOR`], and writes `bytes`, at most a
-    /// sector, at its begin. The rest of the sector is erased then.
-    fn write_sector(&mut self, offset: u32, bytes: &[u8]) -> Result<(), DeviceError>;
+    /// Erases from `offset` on. Both are multiples of [`SECTOR`].
+    ///
+    /// # Errors
+    ///
+    /// Where that is beyond the end, or the way to it broke. What is erased then is not known.
+    fn erase(&mut self, offset: u32, length: u32) -> Result<(), DeviceError>;
+
+    /// Erases the sectors that `bytes` reach into, and writes them from `offset` on, a multiple of
+    /// [`SECTOR`]. What is behind them in the last sector is erased then. `told` is called with
+    /// the bytes of `bytes` that are done.
+    ///
+    /// # Errors
+    ///
+    /// As above. What was written is to be compared by [`FlashReader::md5`].
+    fn write(
+        &mut self,
+        offset: u32,
+        bytes: &[u8],
+        told: &mut dyn FnMut(u32),
+    ) -> Result<(), DeviceError>;
 }
 
 /// A dump of a whole flash chip.
@@ -48,11 +67,19 @@ impl Dump {
     }
 
     fn slice(&self, offset: u32, length: u32) -> Result<&[u8], DeviceError> {
-        let beyond = || DeviceError::BeyondEnd { offset, length, size: self.size() };
-        let start = usize::try_from(offset).map_err(|_| beyond())?;
-        let length = usize::try_from(length).map_err(|_| beyond())?;
-        start.checked_add(length).and_then(|end| self.bytes.get(start..end)).ok_or_else(beyond)
+        let beyond = DeviceError::BeyondEnd { offset, length, size: self.size() };
+        range(offset, length).and_then(|range| self.bytes.get(range)).ok_or(beyond)
     }
+
+    fn slice_mut(&mut self, offset: u32, length: u32) -> Result<&mut [u8], DeviceError> {
+        let beyond = DeviceError::BeyondEnd { offset, length, size: self.size() };
+        range(offset, length).and_then(|range| self.bytes.get_mut(range)).ok_or(beyond)
+    }
+}
+
+fn range(offset: u32, length: u32) -> Option<Range<usize>> {
+    let start = usize::try_from(offset).ok()?;
+    Some(start..start.checked_add(usize::try_from(length).ok()?)?)
 }
 
 impl FlashReader for Dump {
@@ -70,12 +97,23 @@ impl FlashReader for Dump {
 }
 
 impl FlashWriter for Dump {
-    fn write_sector(&mut self, offset: u32, bytes: &[u8]) -> Result<(), DeviceError> {
-        self.slice(offset, SECTOR)?;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let sector = self.bytes.get_mut(start..).unwrap_or_default();
+    fn erase(&mut self, offset: u32, length: u32) -> Result<(), DeviceError> {
+        self.slice_mut(offset, length)?.fill(0xff);
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        offset: u32,
+        bytes: &[u8],
+        told: &mut dyn FnMut(u32),
+    ) -> Result<(), DeviceError> {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let sectors = length.div_ceil(SECTOR).saturating_mul(SECTOR);
         let erased = bytes.iter().copied().chain(std::iter::repeat(0xff));
-        sector.iter_mut().take(4096).zip(erased).for_each(|(old, new)| *old = new);
+        let old = self.slice_mut(offset, sectors)?;
+        old.iter_mut().zip(erased).for_each(|(old, new)| *old = new);
+        told(length);
         Ok(())
     }
 }

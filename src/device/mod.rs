@@ -5,6 +5,7 @@
 mod boot_table;
 mod error;
 pub mod flash;
+pub mod install;
 pub mod nvs;
 pub mod serial;
 pub mod slots;

@@ -11,7 +11,7 @@ mod read;
 mod restate;
 mod sizes;
 
-pub use bootloader::bootloader;
+pub use bootloader::{Board, bootloader, bootloader_for, of_espflash, with_flash_size};
 pub use build::{BuildError, from_elf};
 pub use difference::{Difference, differences};
 pub use memory::Place;

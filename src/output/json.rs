@@ -26,15 +26,31 @@ struct Failed {
     error: Trouble,
 }
 
-#[derive(Serialize)]
+/// A failure in a report.
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Trouble {
-    message: String,
-    caused_by: Vec<String>,
+pub struct Trouble {
+    /// What could not be done.
+    pub message: String,
+    /// Its causes, outermost first.
+    pub caused_by: Vec<String>,
+    /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<String>,
+    pub help: Option<String>,
+    /// The file it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    location: Option<Location>,
+    pub location: Option<Location>,
+}
+
+impl From<&Failure> for Trouble {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            message: failure.to_string(),
+            caused_by: failure.causes(),
+            help: failure.help(),
+            location: failure.location(),
+        }
+    }
 }
 
 pub(super) fn report<T: Serialize>(
@@ -50,13 +66,7 @@ pub(super) fn report<T: Serialize>(
 }
 
 pub(super) fn failure(out: &mut dyn Write, command: &str, failure: &Failure) -> io::Result<()> {
-    let error = Trouble {
-        message: failure.to_string(),
-        caused_by: failure.causes(),
-        help: failure.help(),
-        location: failure.location(),
-    };
-    report(out, command, failure.exit(), &Failed { error })
+    report(out, command, failure.exit(), &Failed { error: failure.into() })
 }
 
 fn write<T: Serialize>(out: &mut dyn Write, value: &T) -> io::Result<()> {

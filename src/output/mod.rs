@@ -18,7 +18,8 @@ use serde::Serialize;
 
 use crate::error::{Exit, Explained, Failure, Location};
 pub use dialogue::Dialogue;
-pub use progress::Progress;
+pub use json::Trouble;
+pub use progress::{Lines, Progress};
 pub use screen::Screen;
 pub use style::{Paint, Tone};
 
@@ -262,6 +263,11 @@ impl Output {
     /// A progress bar for `total` bytes; silent where nobody would see it.
     pub fn progress(&self, label: &str, total: u64) -> Progress {
         Progress::new(self.shows_progress, progress::BYTES, label, total)
+    }
+
+    /// Status and progress of several works that go on at the same time.
+    pub fn lines(&self) -> Lines {
+        Lines::new(self.shows_progress, self.verbosity >= Verbosity::Normal)
     }
 
     /// A progress bar for `total` things that are counted; silent where nobody would see it.

@@ -4,6 +4,8 @@
 //! same files, for a first release and for one that devices of the release before go to, too. It
 //! judges nothing: whose machine is busy would fail.
 
+mod app_image;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose};
-use sha2::{Digest, Sha256};
 
 /// Each chip's `chip_id` and the begin of its flash that is mapped as data, behind the headers.
 const CHIPS: [(u16, u32); 8] = [
@@ -26,39 +27,15 @@ const CHIPS: [(u16, u32); 8] = [
 ];
 /// Bytes of an image: nearly all of the slots that `init` makes.
 const SIZE: usize = 1_300_000;
-/// What of it is headers, padding, checksum and digest.
-const ENVELOPE: usize = 24 + 8 + 16 + 32;
 const RUNS: usize = 7;
 /// What a publish may take, in milliseconds.
 const LIMIT: f64 = 1000.0;
 
 type Failed = Box<dyn std::error::Error>;
 
-/// An app image of one segment, laid out as ESP-IDF's `esp_image_format.h` says.
-fn image(version: &str, (chip, address): (u16, u32)) -> Vec<u8> {
-    let mut segment = 0xabcd_5432_u32.to_le_bytes().to_vec();
-    segment.extend([0; 12]);
-    segment.extend(version.as_bytes());
-    segment.resize(256, 0);
-    let mut state = u32::from(chip).saturating_add(1);
-    while segment.len() < SIZE.saturating_sub(ENVELOPE) {
-        // xorshift32: nothing that compresses or repeats.
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        segment.extend(state.to_le_bytes());
-    }
-    let mut image = vec![0xe9, 1, 2, 0x20, 0, 0, 0x38, 0x40, 0xee, 0, 0, 0];
-    image.extend(chip.to_le_bytes());
-    image.extend([0, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 1]);
-    image.extend(address.to_le_bytes());
-    image.extend(u32::try_from(segment.len()).unwrap_or(0).to_le_bytes());
-    image.extend(&segment);
-    let end = image.len().saturating_add(1).next_multiple_of(16);
-    image.resize(end.saturating_sub(1), 0);
-    image.push(segment.iter().fold(0xef, |sum, byte| sum ^ byte));
-    image.extend(Sha256::digest(&image));
-    image
+fn image(version: &str, chip: (u16, u32)) -> Vec<u8> {
+    let seed = u32::from(chip.0).saturating_add(1);
+    app_image::image(version, chip, SIZE, app_image::noise(seed))
 }
 
 fn root() -> Result<String, Failed> {

@@ -28,6 +28,12 @@ mod contract;
 mod crooked;
 mod dav_server;
 mod demo;
+#[cfg(unix)]
+mod flash;
+#[cfg(unix)]
+mod flash_pulled;
+#[cfg(unix)]
+mod flash_settings;
 mod harness;
 mod init;
 #[cfg(unix)]

@@ -163,6 +163,7 @@ reports! {
         bootloader: Option<SecondStage>, next_boot: NextBoot, table: Table, entries: Vec<Entry>,
         slots: Vec<Slot>, running: Option<String>, trial: String, next_update: Option<NextUpdate>,
     }
+    Flashed { devices: Vec<FlashedDevice>, }
     Changed {
         dry_run: bool, boots: String, boots_with_rollback: String, changes: Vec<WrittenEntry>,
     }
@@ -370,4 +371,55 @@ parts! {
         title: String, command: Option<String>, output: Vec<String>, exit_code: u8,
         expected_exit_code: u8, result: String, passed: bool,
     }
+}
+
+/// The verdict of `slots` inside another report: the same fields without the envelope.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SlotVerdict {
+    pub(crate) port: Option<String>,
+    pub(crate) chip: Option<String>,
+    pub(crate) security: Option<Security>,
+    pub(crate) bootloader: Option<SecondStage>,
+    pub(crate) next_boot: NextBoot,
+    pub(crate) table: Table,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) running: Option<String>,
+    pub(crate) trial: String,
+    pub(crate) next_update: Option<NextUpdate>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct FlashedDevice {
+    pub(crate) port: Option<String>,
+    pub(crate) image: Option<String>,
+    pub(crate) chip: Option<String>,
+    pub(crate) mac: Option<String>,
+    pub(crate) dry_run: bool,
+    pub(crate) slot: Option<String>,
+    pub(crate) parts: Vec<FlashedPart>,
+    pub(crate) settings: Vec<String>,
+    pub(crate) otadata: Vec<FlashedEntry>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) slots: Option<SlotVerdict>,
+    pub(crate) error: Option<Trouble>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct FlashedPart {
+    pub(crate) what: String,
+    pub(crate) offset: usize,
+    pub(crate) size: usize,
+    pub(crate) written: bool,
+    pub(crate) milliseconds: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct FlashedEntry {
+    pub(crate) entry: usize,
+    pub(crate) seq: Option<u32>,
 }

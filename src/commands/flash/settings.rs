@@ -22,7 +22,7 @@ const LONGEST_LINE: u64 = 1024;
 
 /// What is written into the device's NVS.
 #[derive(Debug, Default, clap::Args)]
-pub struct DeviceSettings {
+pub(super) struct DeviceSettings {
     /// Wi-Fi network that the device joins
     ///
     /// Its passphrase is `ESP_OTA_WIFI_PASSWORD`, or asked for on a terminal.
@@ -45,8 +45,7 @@ struct Assignment(String);
 
 /// The settings cannot be read from command line and surroundings.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages are the documentation")]
-pub enum SettingsError {
+pub(super) enum SettingsError {
     #[error("there is no passphrase for the network `{0}`")]
     NoPassword(String),
     #[error("the passphrase cannot be read from standard input")]
@@ -114,14 +113,9 @@ fn listed() -> String {
 }
 
 impl DeviceSettings {
-    /// Whether settings are named. `--set` for one of several boards is for all of them.
-    pub fn is_empty(&self) -> bool {
-        self.wifi_ssid.is_none() && self.set.is_empty()
-    }
-
     /// Reads what is named, and the passphrase from where it is; asks for it where that is possible.
     /// To be called before a device is touched.
-    pub fn read(&self, context: &Context) -> Result<Given, Failure> {
+    pub(super) fn read(&self, context: &Context) -> Result<Given, Failure> {
         let ask = |ssid: &str| {
             let dialogue = context.output.dialogue()?;
             dialogue.ask_hidden(format_args!("Passphrase of `{}`:", ssid.escape_debug()))
@@ -341,8 +335,7 @@ mod tests {
             "poll_s=900",
         ];
         assert_eq!(alone(&arguments).unwrap(), expected);
-        assert!(alone(&[]).unwrap().is_empty() && line(&[]).is_empty());
-        assert!(!line(&arguments).is_empty() && !line(&["--wifi-ssid", "W"]).is_empty());
+        assert!(alone(&[]).unwrap().is_empty());
     }
 
     #[track_caller]

@@ -68,7 +68,7 @@ pub(super) struct Loaded {
 }
 
 /// Reads `0x8000` or `32768`.
-pub(super) fn offset(text: &str) -> Result<u32, String> {
+pub(in crate::commands) fn offset(text: &str) -> Result<u32, String> {
     let number = match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => text.parse(),

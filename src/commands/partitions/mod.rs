@@ -16,6 +16,7 @@ use super::{Context, context};
 use crate::config::Project;
 use crate::error::{Exit, Failure};
 use crate::partition::{self, Options, Table};
+pub(super) use input::offset;
 
 /// No table is larger: a file above this is something else.
 const LARGEST_FILE: u64 = 1024 * 1024;
@@ -63,13 +64,22 @@ impl Partitions {
     }
 }
 
-/// Reads and judges the table of a project.
+/// Reads and judges the table of a project, at the usual offset.
 pub(super) fn project_table(project: &Project) -> Result<(Table, partition::Report), Failure> {
+    project_table_at(project, Options::default().table_offset)
+}
+
+/// The same at another offset.
+pub(super) fn project_table_at(
+    project: &Project,
+    table_offset: u32,
+) -> Result<(Table, partition::Report), Failure> {
     let file = project.path(&project.partitions.value);
     let options = Options {
         chip: Some(project.chip.value),
         flash_size: Some(project.flash_size.value.bytes()),
         variables: input::variables(),
+        table_offset,
         ..Options::default()
     };
     let bytes = context::read(&file, LARGEST_FILE)?;

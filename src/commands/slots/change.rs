@@ -42,7 +42,8 @@ pub(super) struct Repair {
     dry_run: bool,
 }
 
-fn target(text: &str) -> Result<Target, String> {
+/// Reads `ota_1` or `factory`.
+pub(in crate::commands) fn target(text: &str) -> Result<Target, String> {
     let index = text.strip_prefix("ota_").and_then(|index| index.parse().ok());
     match (text, index) {
         ("factory", _) => Ok(Target::Factory),

@@ -13,7 +13,7 @@ use crate::release::repository::State;
 /// Every image of the project around, as far as it can be read. Outside of a project there is none.
 ///
 /// A store over a network is not asked: each image would have to be downloaded.
-pub(super) fn images(context: &Context) -> Vec<Known> {
+pub(in crate::commands) fn images(context: &Context) -> Vec<Known> {
     let Ok(Some(project)) = context.project_if_any(&Overrides::default()) else {
         return Vec::new();
     };

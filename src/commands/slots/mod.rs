@@ -1,6 +1,5 @@
 //! `slots`: what a device boots next and why, and another choice.
 
-mod boards;
 mod change;
 mod expect;
 mod known;
@@ -9,7 +8,9 @@ mod source;
 
 use super::Context;
 use crate::error::{Exit, Failure};
+pub(super) use change::target;
 pub use expect::ExpectError;
+pub(super) use known::images;
 pub(super) use source::LARGEST_DUMP;
 
 /// Show the slots of a device, or choose another: what boots next, and why

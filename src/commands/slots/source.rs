@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::boards;
-use crate::commands::{Context, context};
+use crate::commands::{Context, context, port};
 use crate::device::flash::{Dump, FlashReader, FlashWriter};
-use crate::device::serial::{Cable, Chosen, Connect};
+use crate::device::serial::{Cable, Connect};
 use crate::device::slots::SecurityReport;
 use crate::device::{Depth, DeviceError, Known, SlotError, SlotReport, Survey};
 use crate::error::Failure;
@@ -37,11 +36,7 @@ impl Source {
             let dump = Dump::new(context::read(file, LARGEST_DUMP)?);
             return Ok(Flash::Dump { file: file.clone(), dump });
         }
-        let named = self.connect.port.clone().or_else(|| context::variable("ESP_OTA_PORT"));
-        let chosen = match named.filter(|name| !name.is_empty()) {
-            Some(name) => Chosen::named(&name)?,
-            None => choose(context)?,
-        };
+        let chosen = port::chosen(context, self.connect.port.as_deref())?;
         context.output.status(format_args!("connecting to {}", chosen.name));
         let how = Connect { reads_much, ..self.connect.clone() };
         let cable = Cable::connect(&chosen, &how)?;
@@ -57,38 +52,6 @@ impl Source {
     /// Whether a look at it disturbs what runs.
     pub(super) fn is_device(&self) -> bool {
         self.image.is_none()
-    }
-}
-
-/// The only board, or the one that somebody chooses.
-fn choose(context: &Context) -> Result<Chosen, Failure> {
-    let error = match Chosen::only(&boards::remembered(context)) {
-        Ok(chosen) => return Ok(chosen),
-        Err(error) => error,
-    };
-    let is_choice = matches!(error, DeviceError::ManyPorts(_) | DeviceError::UnknownPort(_));
-    let Some(dialogue) = context.output.dialogue().filter(|_| is_choice) else {
-        return Err(error.into());
-    };
-    let ports = crate::device::serial::known_ports()?;
-    for (number, port) in (1usize..).zip(&ports) {
-        let product = port.product.as_deref().unwrap_or("no name");
-        dialogue.say(format_args!("{number}  {}  {product}", port.name));
-    }
-    let answer = dialogue.ask("which port?").unwrap_or_default();
-    let number: Option<usize> = answer.parse().ok();
-    let chosen = number
-        .and_then(|number| ports.get(number.checked_sub(1)?))
-        .or_else(|| ports.iter().find(|port| port.name == answer));
-    match chosen {
-        Some(port) => {
-            let chosen = Chosen::named(&port.name)?;
-            if let Some(id) = port.id.filter(|_| !port.is_board) {
-                boards::remember(context, id)?;
-            }
-            Ok(chosen)
-        }
-        None => Err(error.into()),
     }
 }
 

@@ -57,6 +57,11 @@ impl Inventory {
         }
         let mut used: Vec<_> =
             pages(partition).filter_map(|page| Some((page.sequence?, page))).collect();
+        let is_foreign = |page: &Page<'_>| page.sequence.is_none() && !page.is_blank(partition);
+        // One may be the first page of all, of which power was lost.
+        if used.is_empty() && pages(partition).filter(is_foreign).count() > 1 {
+            return Err(damaged(0, "no page of it is one of NVS"));
+        }
         used.sort_by_key(|(sequence, _)| *sequence);
         let contents: Vec<_> =
             used.iter().map(|(sequence, page)| (*sequence, page, page.contents())).collect();
@@ -80,9 +85,7 @@ impl Inventory {
             items.extend(found.items.into_iter().map(|item| (page.offset, item)));
             unmarked.extend(found.unmarked);
         }
-        let lost = pages(partition)
-            .filter(|page| page.sequence.is_none() && !page.is_blank(partition))
-            .find(|page| !is_elsewhere(page, &items));
+        let lost = pages(partition).filter(is_foreign).find(|page| !is_elsewhere(page, &items));
         if let Some(Page { offset, .. }) = lost {
             return Err(damaged(offset, "the header of a page with values is not sound"));
         }

@@ -93,6 +93,12 @@ impl Chosen {
         Ok(Self { name: name.to_owned(), usb })
     }
 
+    /// Whether both are one port, by whatever name.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let place = |port: &Self| Path::new(&port.name).canonicalize().ok();
+        self.name == other.name || place(self).is_some_and(|it| place(other) == Some(it))
+    }
+
     /// The only board that is plugged in. `more` are ids that count as boards, beside the usual ones.
     ///
     /// # Errors

@@ -39,6 +39,12 @@ pub struct Connect {
 }
 
 impl Connect {
+    /// The same for a first look: at the first rate, and without the stub unless it is asked for.
+    #[must_use]
+    pub fn for_a_look(&self) -> Self {
+        Self { baud: FIRST_BAUD, reads_much: false, ..self.clone() }
+    }
+
     /// Whether the stub is worth its upload. `has_lines` is whether the chip can be reset afterwards:
     /// a stub that stays does not answer as the next program expects.
     pub(super) fn loads_stub(&self, has_lines: bool) -> bool {

@@ -8,16 +8,12 @@ use crate::agent::layout::Region;
 use crate::agent::otadata::{Entry, State};
 use crate::chip::Chip;
 use crate::device::flash::FlashReader;
-use crate::flash_size::FlashSize;
 use crate::hex;
-use crate::image::bootloader;
 use crate::image::inspect::descriptor::{self, BOOTLOADER_HEAD};
+use crate::image::of_espflash;
 
 /// No bootloader is longer than up to the first place a table can have.
 const END: u32 = 0x8000;
-
-/// What espflash writes into a bootloader's header, and so into its hash.
-const FLASH_SIZES: [&str; 6] = ["1MB", "2MB", "4MB", "8MB", "16MB", "32MB"];
 
 /// Looks at the bootloader of a chip, and at what only one with rollback would have written.
 pub(super) fn find(
@@ -42,13 +38,7 @@ pub(super) fn find(
             });
         }
     };
-    let known = FLASH_SIZES.into_iter().find_map(|size| {
-        let size: FlashSize = size.parse().ok()?;
-        let bytes = bootloader(chip, size).ok()?;
-        let length = usize::try_from(outline.length).ok()?;
-        let bytes = bytes.get(..length)?;
-        bytes.ends_with(&outline.digest).then(|| Md5::digest(bytes))
-    });
+    let known = of_espflash(chip, &outline.digest).map(|bytes| Md5::digest(&bytes));
     let is_known = match known {
         Some(digest) => flash.md5(offset, outline.length)?[..] == digest[..],
         None => false,

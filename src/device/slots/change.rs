@@ -216,8 +216,11 @@ pub fn repair(survey: &Survey) -> Result<Vec<Change>, ChangeError> {
 pub fn apply(flash: &mut dyn FlashWriter, changes: &[Change]) -> Result<(), ChangeError> {
     for change in changes {
         let bytes = change.after.encode();
-        let wanted: &[u8] = if change.after.is_blank() { &[] } else { &bytes };
-        flash.write_sector(change.offset, wanted)?;
+        if change.after.is_blank() {
+            flash.erase(change.offset, SECTOR)?;
+        } else {
+            flash.write(change.offset, &bytes, &mut |_| {})?;
+        }
         let found = flash.read(change.offset, u32::try_from(ENTRY).unwrap_or(u32::MAX))?;
         if found[..] != bytes[..] {
             return Err(ChangeError::ReadBack { index: change.index });

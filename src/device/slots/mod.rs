@@ -21,6 +21,7 @@ use crate::partition::Table;
 use crate::virtual_device::bootloader::{self as model, BootTable, Rollback, Target};
 pub use change::{Change, ChangeError, apply, repair, switch};
 pub use report::{BootloaderReport, Proof, SecurityReport, SlotReport};
+pub use table::find as find_table;
 
 /// Why there is nothing to report.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +135,22 @@ impl Survey {
         depth: Depth,
         known: &[Known],
     ) -> Result<Self, SlotError> {
-        let (table_offset, table) = table::find(flash)?;
+        let place = table::find(flash)?;
+        Self::with_table(flash, place, chip, depth, known)
+    }
+
+    /// The same as a bootloader sees it that has this table, at this offset, whatever stands there.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no way to the flash, or `otadata` is beyond its end.
+    pub fn with_table(
+        flash: &mut dyn FlashReader,
+        (table_offset, table): (u32, Table),
+        chip: Option<Chip>,
+        depth: Depth,
+        known: &[Known],
+    ) -> Result<Self, SlotError> {
         let boot = boot_table(&table);
         let mut entries = [Entry::decode(&[0xff; ENTRY]); 2];
         if boot.has_otadata {
@@ -165,6 +181,19 @@ impl Survey {
             None => None,
         };
         Ok(Self { table_offset, table, boot, entries, slots: found, bootloader })
+    }
+
+    /// The slot that holds this image, byte for byte.
+    pub fn slot_of(&self, known: &Known) -> Option<Target> {
+        let holds = |found: &image::Found| {
+            found.proof == Proof::Intact && found.known.as_ref() == Some(&known.name)
+        };
+        self.slots.iter().find(|(_, _, found)| holds(found)).map(|(target, ..)| *target)
+    }
+
+    /// Where an app partition lies.
+    pub fn region(&self, target: Target) -> Option<Region> {
+        self.slots.iter().find(|(name, ..)| *name == target).map(|(_, region, _)| *region)
     }
 
     /// What a bootloader does with these entries and the images that are there.
@@ -198,6 +227,15 @@ impl Survey {
     pub fn report(&self) -> SlotReport {
         report::assemble(self)
     }
+}
+
+/// Bytes of the image in a region, as far as its headers lead; `None` where that is none.
+///
+/// # Errors
+///
+/// Where the flash cannot be read.
+pub fn image_length(flash: &mut dyn FlashReader, region: Region) -> Result<Option<u32>, SlotError> {
+    Ok(image::outline(flash, region)?.ok().map(|outline| outline.length))
 }
 
 /// Reads a dump of a whole flash chip, every byte of every image.

@@ -12,8 +12,12 @@ const ROW_MAGIC: [u8; 2] = [0xaa, 0x50];
 /// Bytes that are read at a time: two rows, what a ROM gives at once.
 const PART: u32 = 64;
 
-/// Finds the table. Reads a little at each place, and no further than the table goes.
-pub(super) fn find(flash: &mut dyn FlashReader) -> Result<(u32, Table), SlotError> {
+/// Finds the table and its offset. Reads a little at each place, and no further than the table goes.
+///
+/// # Errors
+///
+/// Where there is none, a damaged one, or no way to the flash.
+pub fn find(flash: &mut dyn FlashReader) -> Result<(u32, Table), SlotError> {
     for offset in OFFSETS {
         if offset.saturating_add(TABLE_SIZE) > flash.size() {
             break;

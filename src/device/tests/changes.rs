@@ -1,53 +1,20 @@
 //! `switch` and `repair`, on any pair of entries, with the power cut at every step.
 
-#![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
-
-use embedded_storage::nor_flash::NorFlash;
-use md5::Md5;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::{Board, MOMENTS, any_entry, blank};
 use crate::agent::otadata::{self, ENTRY, Entry, LAST_SEQUENCE, Label, State};
-use crate::device::flash::{FlashReader, FlashWriter, SECTOR};
 use crate::device::slots::{Change, ChangeError, apply, repair, switch};
-use crate::device::{Depth, DeviceError, Survey};
+use crate::device::{Depth, Survey};
 use crate::error::{Exit, Explained};
 use crate::partition::{self, Kind, Table};
 use crate::virtual_device::bootloader::{Rollback, Target};
-use crate::virtual_device::flash::{Cut, Moment, VirtualFlash};
+use crate::virtual_device::flash::{Cut, VirtualFlash};
 
 const TABLE: usize = 0x8000;
 const OTADATA: usize = 0xe000;
 const SLOT: usize = 0x1_0000;
-const MOMENTS: [Moment; 3] = [Moment::Before, Moment::Inside, Moment::After];
-
-/// A flash chip whose power can be cut.
-struct Board(VirtualFlash);
-
-impl FlashReader for Board {
-    fn size(&self) -> u32 {
-        u32::try_from(self.0.contents().len()).unwrap()
-    }
-
-    fn read(&mut self, offset: u32, length: u32) -> Result<Vec<u8>, DeviceError> {
-        let beyond = DeviceError::BeyondEnd { offset, length, size: self.size() };
-        let start = usize::try_from(offset).unwrap();
-        let end = start + usize::try_from(length).unwrap();
-        self.0.contents().get(start..end).map(<[u8]>::to_vec).ok_or(beyond)
-    }
-
-    fn md5(&mut self, offset: u32, length: u32) -> Result<[u8; 16], DeviceError> {
-        Ok(Md5::digest(self.read(offset, length)?).into())
-    }
-}
-
-impl FlashWriter for Board {
-    fn write_sector(&mut self, offset: u32, bytes: &[u8]) -> Result<(), DeviceError> {
-        let gone = |_| DeviceError::Gone { port: "test".into(), what: "a write" };
-        self.0.erase(offset, offset + SECTOR).map_err(gone)?;
-        self.0.write(offset, bytes).map_err(gone)
-    }
-}
 
 /// A small image that boots: one segment of 256 zeros, so that the XOR over it is the seed.
 fn image() -> Vec<u8> {
@@ -95,31 +62,6 @@ fn survey(board: &mut Board) -> Survey {
 fn boots(board: &mut Board) -> [Target; 2] {
     let survey = survey(board);
     [Rollback::Off, Rollback::On].map(|it| survey.start(&survey.entries, it).target)
-}
-
-fn blank() -> Entry {
-    Entry::decode(&[0xff; ENTRY])
-}
-
-/// Entries as they are found: ours, other tools', torn and foreign ones.
-fn any_entry() -> impl Strategy<Value = Entry> {
-    let state = prop_oneof![
-        Just(State::New),
-        Just(State::PendingVerify),
-        Just(State::Valid),
-        Just(State::Invalid),
-        Just(State::Aborted),
-        Just(State::Undefined),
-        any::<u32>().prop_map(State::from_word),
-    ];
-    let label =
-        prop_oneof![Just(Label::Blank), Just(Label::Install), Just(Label::Trial), Just(Label::Ok),];
-    let sequence = prop_oneof![0..9u32, any::<u32>()];
-    let sound =
-        (sequence, state, label).prop_map(|(seq, state, label)| Entry::new(seq, state, label));
-    let torn = (sound.clone(), any::<u32>()).prop_map(|(entry, crc)| Entry { crc, ..entry });
-    let noise = any::<[u8; ENTRY]>().prop_map(|bytes| Entry::decode(&bytes));
-    prop_oneof![4 => sound, 1 => torn, 1 => noise, 1 => Just(blank())]
 }
 
 proptest! {

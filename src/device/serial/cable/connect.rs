@@ -1,0 +1,87 @@
+//! The way into a chip's serial loader.
+
+use std::io;
+
+use espflash::connection::{Connection, ResetAfterOperation, ResetBeforeOperation};
+use espflash::flasher::Flasher;
+use serialport::UsbPortInfo;
+
+use crate::device::DeviceError;
+use crate::device::serial::port::Chosen;
+use crate::device::serial::settings::{Before, Connect, FIRST_BAUD};
+
+/// Opens the port, without a word to the chip, and says whether it has DTR and RTS.
+pub(super) fn open(chosen: &Chosen, how: &Connect) -> Result<(Connection, bool), DeviceError> {
+    let port = chosen.name.as_str();
+    let mut serial = serialport::new(port, FIRST_BAUD)
+        .flow_control(serialport::FlowControl::None)
+        .open_native()
+        .map_err(|error| opening(port, error))?;
+    // A pseudo-terminal has no such lines, and nothing that could be reset by them.
+    let has_lines = serialport::SerialPort::read_clear_to_send(&mut serial).is_ok();
+    let default = if has_lines { Before::DefaultReset } else { Before::NoReset };
+    let before = ResetBeforeOperation::from(how.before.unwrap_or(default));
+    let usb = chosen.usb.clone().unwrap_or(UsbPortInfo {
+        vid: 0,
+        pid: 0,
+        serial_number: None,
+        manufacturer: None,
+        product: None,
+    });
+    let after = ResetAfterOperation::NoReset;
+    Ok((Connection::new(serial, usb, after, before, FIRST_BAUD), has_lines))
+}
+
+/// Connects, with the stub or without; whether it runs now.
+///
+/// Some boards take no stub. And a stub that an earlier program left running answers in its own
+/// form, which is no answer of a ROM.
+pub(super) fn begin(
+    connection: Connection,
+    wants_stub: bool,
+    baud: Option<u32>,
+) -> Result<(Flasher, bool), espflash::Error> {
+    let try_with = |connection, stub| {
+        Flasher::try_connect(connection, stub, false, false, None, baud)
+            .map(|flasher| (flasher, stub))
+    };
+    let (error, connection) = match try_with(connection, wants_stub) {
+        Ok(connected) => return Ok(connected),
+        Err(failed) => *failed,
+    };
+    let is_other_form = matches!(
+        error,
+        espflash::Error::ChipDetectError(_)
+            | espflash::Error::InvalidResponse(_)
+            | espflash::Error::RomError(_)
+            | espflash::Error::Flashing(_)
+    );
+    if !is_other_form {
+        return Err(error);
+    }
+    try_with(connection, !wants_stub).map_err(|_| error)
+}
+
+fn opening(port: &str, error: serialport::Error) -> DeviceError {
+    let port = port.to_owned();
+    match error.kind() {
+        serialport::ErrorKind::NoDevice if error.description.contains("busy") => {
+            DeviceError::Busy { port }
+        }
+        serialport::ErrorKind::Io(io::ErrorKind::NotFound) => DeviceError::Absent { port },
+        serialport::ErrorKind::Io(kind) => DeviceError::Open { port, source: kind.into() },
+        _ => DeviceError::Open { port, source: io::Error::other(error) },
+    }
+}
+
+pub(super) fn connecting(port: &str, error: espflash::Error) -> DeviceError {
+    let port = port.to_owned();
+    match error {
+        espflash::Error::ChipDetectError(reason) => DeviceError::UnknownChip { port, reason },
+        espflash::Error::FlashConnect => DeviceError::NoFlash(port),
+        espflash::Error::Connection(_) => DeviceError::NoAnswer(port),
+        other => {
+            DeviceError::Garbage { port, what: "the first question", answer: other.to_string() }
+        }
+    }
+}
