@@ -9,6 +9,7 @@ pub mod demo;
 pub mod init;
 pub mod inspect;
 pub mod keys;
+pub mod monitor;
 pub mod partitions;
 mod port;
 pub mod publish;

@@ -9,6 +9,7 @@ mod source;
 use super::Context;
 use crate::error::{Exit, Failure};
 pub use expect::ExpectError;
+pub(super) use show::seconds;
 pub(super) use source::LARGEST_DUMP;
 
 /// Show the slots of a device, or choose another: what boots next, and why
