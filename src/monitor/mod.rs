@@ -12,6 +12,7 @@ mod event;
 mod lines;
 mod symbols;
 mod until;
+mod unwind;
 mod visible;
 
 pub use address::{addresses, stack_dump};

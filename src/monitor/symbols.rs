@@ -6,10 +6,10 @@ use object::read::elf::ElfFile32;
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind};
 use serde::Serialize;
 
+use super::unwind::Unwind;
+
 /// Functions that an address can be in: what was inlined into what.
 const MOST_FRAMES: usize = 16;
-/// Return addresses that are taken from one dump of a stack.
-const MOST_CALLS: usize = 32;
 
 /// Names and lines of one program. Nothing is done before somebody asks, but for the list of its
 /// functions.
@@ -19,6 +19,7 @@ pub struct Symbols<'data> {
     code: Vec<(u64, &'data [u8])>,
     /// Functions by their start: start, bytes, name as the linker has it.
     functions: Vec<(u64, u64, &'data str)>,
+    unwind: Unwind<'data>,
     is_risc_v: bool,
 }
 
@@ -65,11 +66,11 @@ impl<'data> Symbols<'data> {
         if machine != EM_RISCV && machine != EM_XTENSA {
             return Err(SymbolsError::Processor);
         }
-        let dwarf = Dwarf::load(|id| {
-            let section = elf.section_by_name(id.name());
-            let data = section.and_then(|section| section.data().ok()).unwrap_or_default();
-            Ok(EndianSlice::new(data, LittleEndian))
-        });
+        let section = |name: &str| {
+            let section = elf.section_by_name(name);
+            section.and_then(|section| section.data().ok()).unwrap_or_default()
+        };
+        let dwarf = Dwarf::load(|id| Ok(EndianSlice::new(section(id.name()), LittleEndian)));
         let dwarf = dwarf.and_then(addr2line::Context::from_dwarf).map_err(SymbolsError::Dwarf)?;
         let code = elf.sections().filter(|section| is_code(section.flags()));
         let code = code.filter_map(|section| Some((section.address(), section.data().ok()?)));
@@ -79,7 +80,8 @@ impl<'data> Symbols<'data> {
             .filter_map(|symbol| Some((symbol.address(), symbol.size(), symbol.name().ok()?)))
             .collect();
         functions.sort_unstable();
-        Ok(Self { dwarf, code, functions, is_risc_v: machine == EM_RISCV })
+        let unwind = Unwind::new(section(".debug_frame"));
+        Ok(Self { dwarf, code, functions, unwind, is_risc_v: machine == EM_RISCV })
     }
 
     /// The functions that an address is in, innermost first; none where it is no place in the code.
@@ -89,16 +91,18 @@ impl<'data> Symbols<'data> {
 
     /// The functions that the calls on a dumped stack return to, innermost first. `words` are what
     /// [`stack_dump`](super::stack_dump) gives.
-    ///
-    /// A word counts where it leads into the code, right behind a call. Among those may be some that
-    /// earlier calls have left there, and a function that never returns may not be among them.
     pub fn calls(&self, words: &[u64]) -> Vec<Frame> {
-        let Some((printed_at, stack)) = words.split_first() else { return Vec::new() };
-        let calls = stack.iter().filter(|word| self.is_return_address(**word));
-        let mut frames = self.frames(*printed_at);
-        for address in calls.take(MOST_CALLS) {
+        let Some((dumped_at, stack)) = words.split_first() else { return Vec::new() };
+        let mut frames = self.frames(*dumped_at);
+        let calls = self.unwind.calls(
+            *dumped_at,
+            stack,
+            |word| self.is_return_address(word),
+            |word| self.functions.binary_search_by_key(&word, |(start, ..)| *start).is_ok(),
+        );
+        for address in calls {
             // The call itself stands before the place to which it returns.
-            frames.extend(self.look_up(*address, address.saturating_sub(2)));
+            frames.extend(self.look_up(address, address.saturating_sub(2)));
         }
         frames
     }

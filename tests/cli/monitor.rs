@@ -459,6 +459,47 @@ fn addresses_of_a_panic_are_looked_up_in_the_program() {
     );
 }
 
+/// What the firmware of `init` prints: it has no frame pointers, so there is no backtrace.
+#[test]
+fn the_stack_of_a_panic_leads_to_the_calls() {
+    let program = recorded("panic.elf");
+    let project = Project::new().file("panic.elf", program);
+    let mut device = Device::plugged();
+    let arguments = ["--timestamps", "none", "--elf", "panic.elf", "--timeout", "3s"];
+    let watch = Watch::start(&project, &device, &arguments);
+    let mut panic = recorded("panic.log");
+    device.says(&panic);
+    let (code, stdout, _) = watch.ended();
+    assert_eq!(code, 0);
+    let found = ours(&stdout);
+    let crash = found.iter().position(|line| line.starts_with("crash: ")).unwrap();
+    assert_eq!(
+        found[crash..],
+        [
+            "crash: panicked at src/pump.rs:21:5:",
+            "0x4205c83c esp_backtrace::arch::dump_stack",
+            "0x4205c5b6 __rustc::rust_begin_unwind",
+            "0x42055584 core::panicking::panic_fmt",
+            "0x4204a164 thermostat::pump::water",
+            "0x42042562 <embassy_executor::raw::TaskStorage<thermostat::__main::\
+             ____embassy_main_task::____embassy_main_task_inner_function::{closure#0}>>::poll",
+            "0x4202282e <esp_rtos::embassy::Executor>::run_inner::<thermostat::__main::\
+             __risc_v_rt__main::{closure#0}, <esp_rtos::embassy::Executor>::run::NoHooks>",
+            "0x4202272e <esp_rtos::embassy::Executor>::run::<thermostat::__main::\
+             __risc_v_rt__main::{closure#0}>",
+            "0x42053b30 main",
+        ]
+    );
+    // Every byte of the longest line there is, colours and all: none is lost.
+    panic.retain(|byte| !b"\r\n".contains(byte));
+    let shown: String = theirs(&stdout).concat();
+    let colours = ["\u{1b}[31m", "\u{1b}[0m"];
+    let expected = colours
+        .iter()
+        .fold(String::from_utf8(panic).unwrap(), |text, colour| text.replace(colour, ""));
+    assert_eq!(shown, expected);
+}
+
 #[test]
 fn the_program_is_the_one_that_cargo_built_last() {
     let folder = "target/riscv32imc-unknown-none-elf/release";

@@ -40,6 +40,42 @@ fn an_address_outside_of_the_code_is_nothing() {
     assert_ne!(symbols.frames(0x4200_0079), []);
 }
 
+/// Frames without what was inlined into them.
+fn calls(symbols: &Symbols<'_>, words: &[u64]) -> Vec<(u64, String)> {
+    let frames = symbols.calls(words).into_iter().filter(|frame| !frame.inlined);
+    frames.map(|frame| (frame.address, frame.function.unwrap_or_default())).collect()
+}
+
+#[test]
+fn a_stack_leads_from_call_to_call_by_the_compiler_s_rules() {
+    let symbols = Symbols::read(PUMP).unwrap();
+    let water = 0x4200_0044;
+    // 16 bytes of `water`'s own: what an earlier call has left there, and where it returns to. Then
+    // those of `_start`, which nothing has called.
+    let stack = [water, 0x4200_004c, 0, 0, 0x4200_0066, 0x4200_0042, 0, 0, 0];
+    let expected = [(water, "pump::pump::water".into()), (0x4200_0066, "_start".into())];
+    assert_eq!(calls(&symbols, &stack)[..2], expected);
+}
+
+#[test]
+fn where_a_function_keeps_no_way_back_the_next_call_is_looked_for() {
+    let symbols = Symbols::read(PUMP).unwrap();
+    // `open` calls nothing: where it returns to was in a register. Neither data nor the middle of a
+    // function is a way back.
+    let open = 0x4200_0024;
+    let stack = [open, 0x3fc8_0000, 0x4200_0030, 0x4200_002c, 0x4200_0066];
+    let expected = [(open, "pump::open".into()), (0x4200_0066, "_start".into())];
+    assert_eq!(calls(&symbols, &stack), expected);
+    assert_eq!(calls(&symbols, &[0x1234, 0x4200_0066]), [(0x4200_0066, "_start".into())]);
+    assert_eq!(calls(&symbols, &[]), []);
+}
+
+#[test]
+fn a_stack_of_nothing_but_calls_has_an_end() {
+    let symbols = Symbols::read(PUMP).unwrap();
+    assert_eq!(calls(&symbols, &[0x4200_003a; 10_000]).len(), 33);
+}
+
 #[test]
 fn other_files_are_refused() {
     assert!(matches!(Symbols::read(b""), Err(SymbolsError::Elf(_))));
