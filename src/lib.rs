@@ -21,6 +21,7 @@ pub mod error;
 pub mod flash_size;
 pub mod hex;
 pub mod image;
+pub mod monitor;
 pub mod output;
 pub mod partition;
 pub mod release;

@@ -16,7 +16,7 @@ const LONGEST_FILE: usize = 400;
 const LONGEST_MEDIAN: usize = 200;
 
 /// What each part may use of the others. Whatever is not listed, it may not.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("main", &[]),
     ("cli", &["commands", "error", "output"]),
     (
@@ -32,6 +32,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "error",
             "flash_size",
             "image",
+            "monitor",
             "output",
             "partition",
             "release",
@@ -78,6 +79,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("flash_size", &[]),
     ("hex", &[]),
     ("image", &["agent", "chip", "error", "flash_size", "hex", "partition"]),
+    ("monitor", &["hex"]),
     ("output", &["error"]),
     ("partition", &["chip", "error", "hex"]),
     ("release", &["chip", "disk", "error", "hex"]),
@@ -87,9 +89,10 @@ const ARROWS: [(&str, &[&str]); 19] = [
 ];
 
 /// Parts that give the same answer everywhere and always.
-const PURE: [&str; 5] = [
+const PURE: [&str; 6] = [
     "src/partition",
     "src/image",
+    "src/monitor",
     "src/agent.rs",
     "templates/firmware/src/ota",
     "src/release/rules.rs",

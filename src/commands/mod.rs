@@ -10,6 +10,7 @@ pub mod flash;
 pub mod init;
 pub mod inspect;
 pub mod keys;
+pub mod monitor;
 pub mod partitions;
 mod port;
 pub mod publish;

@@ -69,6 +69,11 @@ pub(super) fn failure(out: &mut dyn Write, command: &str, failure: &Failure) -> 
     report(out, command, failure.exit(), &Failed { error: failure.into() })
 }
 
+/// A part of an answer, without the envelope.
+pub(super) fn object<T: Serialize>(out: &mut dyn Write, body: &T) -> io::Result<()> {
+    write(out, body)
+}
+
 fn write<T: Serialize>(out: &mut dyn Write, value: &T) -> io::Result<()> {
     // Serialized first: a report that cannot be serialized must not leave half an object behind.
     let text = serde_json::to_string(value)?;

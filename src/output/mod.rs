@@ -184,6 +184,23 @@ impl Output {
         finish(text(&mut out, paint).and_then(|()| out.flush()))
     }
 
+    /// Writes a part of an answer that comes in parts: a JSON object without the envelope, which
+    /// belongs to the answer at the end. `false` once nobody reads any more.
+    pub fn part<R: Report>(&self, part: &R) -> Result<bool, Failure> {
+        let mut out = io::stdout().lock();
+        let written = match self.format {
+            Format::Human => part.human(&mut out, self.answer),
+            Format::Json => json::object(&mut out, part),
+            Format::Github => part
+                .human(&mut out, Paint::PLAIN)
+                .and_then(|()| github::annotate(&mut out, &part.annotations())),
+        };
+        match written.and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            other => Ok(other.map(|()| true).map_err(OutputError)?),
+        }
+    }
+
     /// Writes raw bytes as the answer, whatever the format: shell completions.
     pub fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut out = io::stdout().lock();

@@ -48,6 +48,8 @@ mod keys_rotate;
 mod keys_rotate_material;
 mod keys_rotate_public;
 mod material;
+#[cfg(unix)]
+mod monitor;
 mod partitions;
 mod partitions_check;
 mod partitions_convert;

@@ -24,7 +24,7 @@ pub use error::BuildError;
 use report::{BuildReport, PartReport, Section, Slot};
 
 /// An ELF file with all debug information of a large firmware.
-const LARGEST_ELF: u64 = 512 * 1024 * 1024;
+pub(super) const LARGEST_ELF: u64 = 512 * 1024 * 1024;
 /// The generated settings have half a kilobyte.
 const LARGEST_SETTINGS: u64 = 1024 * 1024;
 /// The TUF root that the firmware embeds.

@@ -11,6 +11,7 @@ use crate::error::{Exit, Failure};
 pub(super) use change::target;
 pub use expect::ExpectError;
 pub(super) use known::images;
+pub(super) use show::seconds;
 pub(super) use source::LARGEST_DUMP;
 
 /// Show the slots of a device, or choose another: what boots next, and why

@@ -33,7 +33,7 @@ pub(super) struct Show {
 }
 
 /// A time such as `120s` or `2m`.
-pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+pub(in crate::commands) fn seconds(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text.get(digits.len()..) {
         Some("" | "s") => 1,

@@ -11,8 +11,10 @@ use super::page::{BLOB_INDEX, BLOB_PIECE, Item, NAME, OLD_BLOB, PAGE, Page, TEXT
 /// The longest way up: a sequence number beyond it is damage, and esp-nvs would repeat the last.
 const LAST_SEQUENCE: u32 = u32::MAX - 0x1_0000;
 
-/// A value's place: index of the namespace, and name.
-type Place = (u8, [u8; NAME]);
+/// A value's place: index of the namespace, name, and what the pieces of blobs are numbered by. All
+/// other values have [`WHOLE`] there, or no reader finds them.
+type Place = (u8, [u8; NAME], u8);
+const WHOLE: u8 = 0xff;
 
 /// A value as it was written. It may be a secret, so it cannot be printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl Inventory {
                 return Err(damaged(*offset, "a value belongs to a namespace that is not there"));
             }
             // Its index is written last and erased first.
-            let place = (item.namespace, item.name);
+            let place = (item.namespace, item.name, WHOLE);
             if item.kind == BLOB_INDEX && !inventory.values.contains_key(&place) {
                 return Err(damaged(*offset, "a blob is not whole"));
             }
@@ -107,14 +109,14 @@ impl Inventory {
 
     /// Index of a namespace.
     fn namespace(&self, name: &str) -> Option<u8> {
-        match self.values.get(&(0, padded(name)))?.last()? {
+        match self.values.get(&(0, padded(name), WHOLE))?.last()? {
             Value::Number { kind: U8, bytes: [index, ..] } => Some(*index),
             _ => None,
         }
     }
 
     fn has_namespace(&self, index: u8) -> bool {
-        let names = self.values.range((0, [0; NAME])..=(0, [u8::MAX; NAME]));
+        let names = self.values.range((0, [0; NAME], 0)..=(0, [u8::MAX; NAME], u8::MAX));
         names.flat_map(|(_, values)| values).any(
             |value| matches!(value, Value::Number { kind: U8, bytes: [found, ..] } if *found == index),
         )
@@ -122,7 +124,7 @@ impl Inventory {
 
     /// The value of a name; `None` where there is none, or more than one.
     pub(super) fn only(&self, namespace: &str, name: &str) -> Option<&Value> {
-        match self.values.get(&(self.namespace(namespace)?, padded(name)))?.as_slice() {
+        match self.values.get(&(self.namespace(namespace)?, padded(name), WHOLE))?.as_slice() {
             [value] => Some(value),
             _ => None,
         }
@@ -166,12 +168,12 @@ fn values<'a>(items: impl Iterator<Item = Item<'a>>) -> BTreeMap<Place, Vec<Valu
     let mut pieces = BTreeMap::new();
     let mut indices = Vec::new();
     for item in items {
-        let place = (item.namespace, item.name);
+        let place = (item.namespace, item.name, item.chunk);
         let value = match item.kind {
             TEXT => Value::Text(item.data.to_vec()),
             OLD_BLOB => Value::Blob(item.data.to_vec()),
             BLOB_PIECE => {
-                pieces.insert((place, item.chunk), item.data);
+                pieces.insert(place, item.data);
                 continue;
             }
             BLOB_INDEX => {
@@ -186,15 +188,16 @@ fn values<'a>(items: impl Iterator<Item = Item<'a>>) -> BTreeMap<Place, Vec<Valu
         }
     }
     for index in indices {
-        let place = (index.namespace, index.name);
         let [s0, s1, s2, s3, count, first, ..] = index.head;
         let mut bytes = Vec::new();
         // Up to what a device would take for the end of the numbers.
         for chunk in (first..=u8::MAX).take(count.into()) {
-            bytes.extend_from_slice(pieces.get(&(place, chunk)).copied().unwrap_or_default());
+            bytes.extend_from_slice(
+                pieces.get(&(index.namespace, index.name, chunk)).copied().unwrap_or_default(),
+            );
         }
         let size = u32::from_le_bytes([s0, s1, s2, s3]);
-        let values = values.entry(place).or_default();
+        let values = values.entry((index.namespace, index.name, WHOLE)).or_default();
         // One whose pieces are not all there was never finished.
         if u32::try_from(bytes.len()) == Ok(size) && !values.contains(&Value::Blob(bytes.clone())) {
             values.push(Value::Blob(bytes));

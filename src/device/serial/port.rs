@@ -99,6 +99,15 @@ impl Chosen {
         self.name == other.name || place(self).is_some_and(|it| place(other) == Some(it))
     }
 
+    /// The same board, after it was unplugged: its USB device, by serial number or by ids, whatever its
+    /// port is called now; without USB, the port of that name.
+    pub fn again(&self) -> Option<Self> {
+        let Some(usb) = &self.usb else { return Self::named(&self.name).ok() };
+        let listed = serialport::available_ports().unwrap_or_default();
+        let port = same(usb, &self.name, &listed)?;
+        Some(Self { name: port.port_name.clone(), usb: self::usb(port).cloned() })
+    }
+
     /// The only board that is plugged in. `more` are ids that count as boards, beside the usual ones.
     ///
     /// # Errors
@@ -157,6 +166,27 @@ fn id(port: &SerialPortInfo) -> Option<UsbId> {
     usb(port).map(|usb| UsbId { vendor: usb.vid, product: usb.pid })
 }
 
+/// The port of a USB device that is back. One without a serial number is known by its ids: where
+/// several have them, by its old name too.
+fn same<'a>(
+    before: &UsbPortInfo,
+    name: &str,
+    listed: &'a [SerialPortInfo],
+) -> Option<&'a SerialPortInfo> {
+    let is_same = |port: &&SerialPortInfo| {
+        is_usable(port)
+            && usb(port).is_some_and(|now| {
+                (now.vid, now.pid, &now.serial_number)
+                    == (before.vid, before.pid, &before.serial_number)
+            })
+    };
+    let found: Vec<&SerialPortInfo> = listed.iter().filter(is_same).collect();
+    match &found[..] {
+        [only] => Some(only),
+        several => several.iter().copied().find(|port| port.port_name == name),
+    }
+}
+
 /// macOS shows each device twice; a `tty` waits for a carrier that never comes.
 fn is_usable(port: &SerialPortInfo) -> bool {
     usb(port).is_some() && !port.port_name.starts_with("/dev/tty.")
@@ -184,6 +214,40 @@ mod tests {
         let built_in =
             SerialPortInfo { port_name: "/dev/ttyS0".into(), port_type: SerialPortType::Unknown };
         assert!(!is_usable(&built_in));
+    }
+
+    #[test]
+    fn a_board_that_is_back_is_known_by_its_serial_number_under_any_name() {
+        let numbered = |name, number: Option<&str>| {
+            let serial_number = number.map(str::to_owned);
+            let usb = UsbPortInfo {
+                vid: 0x303a,
+                pid: 0x1001,
+                serial_number,
+                manufacturer: None,
+                product: None,
+            };
+            SerialPortInfo {
+                port_name: String::from(name),
+                port_type: SerialPortType::UsbPort(usb),
+            }
+        };
+        let before = |number| usb(&numbered("", number)).unwrap().clone();
+        let name = |found: Option<&SerialPortInfo>| found.map(|port| port.port_name.clone());
+        let listed = [
+            port("/dev/ttyUSB0", 0x10c4, 0xea60),
+            numbered("/dev/ttyACM0", Some("A")),
+            numbered("/dev/ttyACM1", Some("B")),
+        ];
+        let found = same(&before(Some("B")), "/dev/ttyACM0", &listed);
+        assert_eq!(name(found).as_deref(), Some("/dev/ttyACM1"));
+        assert_eq!(same(&before(Some("C")), "/dev/ttyACM0", &listed), None);
+        let twins = [numbered("/dev/ttyACM0", None), numbered("/dev/ttyACM1", None)];
+        let found = same(&before(None), "/dev/ttyACM1", &twins);
+        assert_eq!(name(found).as_deref(), Some("/dev/ttyACM1"));
+        assert_eq!(same(&before(None), "/dev/ttyACM2", &twins), None, "it could be either");
+        let found = same(&before(None), "/dev/ttyACM2", &twins[..1]);
+        assert_eq!(name(found).as_deref(), Some("/dev/ttyACM0"));
     }
 
     #[test]

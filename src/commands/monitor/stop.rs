@@ -1,0 +1,35 @@
+//! Ctrl-C, as a question that a loop can ask.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::runtime::Runtime;
+
+use crate::commands::{ContextError, context};
+
+/// Whether somebody has pressed Ctrl-C since this was made.
+#[derive(Debug)]
+pub(super) struct Stop {
+    is_pressed: Arc<AtomicBool>,
+    /// Waits for the key as long as it lives.
+    _waiting: Runtime,
+}
+
+impl Stop {
+    pub(super) fn new() -> Result<Self, ContextError> {
+        let runtime = context::runtime()?;
+        let is_pressed = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&is_pressed);
+        runtime.spawn(async move {
+            // Where keys cannot be waited for, the process ends by the system's own handler.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                told.store(true, Ordering::Relaxed);
+            }
+        });
+        Ok(Self { is_pressed, _waiting: runtime })
+    }
+
+    pub(super) fn is_pressed(&self) -> bool {
+        self.is_pressed.load(Ordering::Relaxed)
+    }
+}
