@@ -575,3 +575,27 @@ fn every_chip_is_flashed_and_boots() {
         assert!(flash[SLOTS[0]..].starts_with(&app), "{chip}");
     }
 }
+
+#[test]
+fn a_monitor_follows_where_somebody_reads_it() {
+    let project = project("1.2.0");
+    let board = Board::start(&project, &running("2-updated"), &[]);
+    let port = &board.port;
+    let (mut child, first) =
+        project.start(["flash", "--app", "app.bin", "--port", port, "--monitor"]);
+    assert_eq!(first, format!("{port}: esp32c3, 24:0a:c4:00:00:01\n"));
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains(&format!("watching {port}")) {
+        assert_ne!(std::io::BufRead::read_line(&mut stderr, &mut said).unwrap(), 0, "{said}");
+    }
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let words = "error: `--monitor` is for one device, and for people to read\n  \
+                 help: run `cargo esp-ota monitor` afterwards, for each device, or with `--format json`\n";
+    flash(&project, &board, &["--monitor", "--format", "json"])
+        .exits(2)
+        .json(|failed: crate::shape::Failed| assert_eq!(failed.outcome, "usage"))
+        .stderr(words);
+}

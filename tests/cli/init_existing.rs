@@ -111,8 +111,8 @@ fn an_esp_hal_project_gets_the_agent_and_keeps_what_it_has() {
              std::time::SystemTime::UNIX_EPOCH.elapsed().expect(\"a year after 1970\");\n  \
              println!(\"cargo::rustc-env=BUILD_TIME={{}}\", time.as_secs());\n\
              put into `.cargo/config.toml`:\n  \
-             # for the runner `espflash flash`: the project's table, and blank otadata\n  \
-             --partition-table partitions.csv --erase-parts otadata\n  \
+             # so that `cargo run` puts it into a slot, and lets that boot\n  \
+             runner = \"cargo esp-ota flash --monitor --elf\"\n  \
              # for `rustflags`: SHA-256 and SHA-512 without unrolled loops, some 50 KB less\n  \
              \"--cfg\", 'sha2_backend_soft=\"compact\"'\n\
              next:\n  set `url` in `esp-ota.toml`\n  cargo esp-ota ca add ROOT.pem\n  \
@@ -195,7 +195,7 @@ fn a_second_run_changes_nothing_and_says_what_is_still_to_be_done() {
             "#![no_main] // updates::start( updates::open( updates::run(",
         )
         .file("build.rs", "// trust/root.json BUILD_TIME\n")
-        .file(".cargo/config.toml", "# --partition-table sha2_backend_soft\n")
+        .file(".cargo/config.toml", "# cargo esp-ota flash sha2_backend_soft\n")
         .edit("src/platform/mod.rs", "\n", "\n// mine\n")
         .edit("partitions.csv", "\n", "\n# mine\n");
     project

@@ -31,6 +31,8 @@ mod demo;
 #[cfg(unix)]
 mod flash;
 #[cfg(unix)]
+mod flash_prompt;
+#[cfg(unix)]
 mod flash_pulled;
 #[cfg(unix)]
 mod flash_settings;

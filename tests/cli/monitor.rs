@@ -1,4 +1,4 @@
-//! `monitor`, over real pseudo-terminals, with what real boards and their emulator have printed.
+//! `monitor`, over real pseudo-terminals, with what an emulated chip has printed.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -7,7 +7,6 @@ checksum has to be right, every value whole, every key there once.
 """
 
 import binascii
-import os
 import pathlib
 import random
 import struct
@@ -117,16 +116,12 @@ def generate(values, name, pages):
     return (folder / f"{name}.bin").read_bytes()
 
 
-def merged(name, *arguments, psk=None, code=0):
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("ESP_OTA_")}
-    if psk:
-        environment["ESP_OTA_WIFI_PASSWORD"] = psk
+def merged(name, *settings, code=0):
     after = folder / f"{name}-after.bin"
     after.unlink(missing_ok=True)
-    answer = ask(merge, folder / f"{name}.bin", after, *arguments, env=environment, stdin=subprocess.DEVNULL)
+    answer = ask(merge, folder / f"{name}.bin", after, *settings)
     said = answer.stdout + answer.stderr
     assert answer.returncode == code, f"exit code {answer.returncode}, not {code}: {said}"
-    assert not psk or psk not in said
     assert after.exists() == (code == 0)
     return after.read_bytes() if code == 0 else said
 
@@ -166,11 +161,11 @@ for round in range(rounds):
     assert read(before) == {**others, **old}, "the reader reads what the generator writes"
     if round % 3:
         psk = "".join(chance.choices("abcdefgh !~0123", k=chance.randrange(8, 64)))
-        after = merged("random", "--wifi-ssid", "Attic", "--set", "poll_s=60", psk=psk)
+        after = merged("random", "wifi_ssid=Attic", f"wifi_psk={psk}", "poll_s=60")
         ours = {OURS[0]: ("string", b"Attic"), OURS[1]: ("string", psk.encode()), OURS[4]: ("u32", 60)}
         expected = {**others, **old, **ours}
     else:
-        after = merged("random", "--wifi-ssid", "Attic", "--wifi-open", "--set", "channel=stable")
+        after = merged("random", "wifi_ssid=Attic", "channel=stable")
         expected = {**others, **old, OURS[0]: ("string", b"Attic"), OURS[3]: ("string", b"stable")}
         expected.pop(OURS[1], None)
     assert read(after) == expected, f"seed {seed}, round {round}"
@@ -182,16 +177,14 @@ for round in range(rounds):
 
 blank = b"\xff" * (5 * PAGE)
 (folder / "blank.bin").write_bytes(blank)
-everything = ["--wifi-ssid", "Workshop", *(f"--set={key}" for key in ("url=https://updates.example.com/thermostat", "channel=beta", "poll_s=900"))]
-assert read(merged("blank", *everything, psk="correct horse battery")) == OLD
-said = merged("blank", *everything, code=2)
-assert "ESP_OTA_WIFI_PASSWORD" in said and "--wifi-password-stdin" in said, said
+everything = [f"{key}={value.decode() if kind == 'string' else value}" for (_, key), (kind, value) in OLD.items()]
+assert read(merged("blank", *everything)) == OLD
 
 generate({**OLD, ("app", "key"): ("u8", 1)}, "plain", 5)
 generator("generate-key", "--keyfile", "keys.bin")
 keys = folder / "keys" / "keys.bin"
 generator("encrypt", "plain.csv", "encrypted.bin", hex(5 * PAGE), "--inputkey", keys if keys.exists() else "keys.bin")
-said = merged("encrypted", *everything, psk="correct horse battery", code=1)
+said = merged("encrypted", *everything, code=1)
 assert "encrypted" in said, said
 
 print(f"NVS: {rounds} partitions of ESP-IDF's generator, merged and read; sectors that changed: {dict(sorted(sectors.items()))}")

@@ -31,6 +31,9 @@ pub enum FlashError {
     /// One board was named twice.
     #[error("`{0}` is named twice")]
     Twice(String),
+    /// What is watched is one device, and by people.
+    #[error("`--monitor` is for one device, and for people to read")]
+    MonitorOne,
     /// Nobody can say yes.
     #[error("`--erase` asks first, and there is nobody to ask")]
     NobodyToAsk,
@@ -44,7 +47,7 @@ impl Explained for FlashError {
         match self {
             Self::Unfit { .. } | Self::NoImage(_) | Self::NotErased => Exit::Rejected,
             Self::BrokenOff { source, .. } => source.exit(),
-            Self::NobodyToAsk | Self::Twice(_) => Exit::Usage,
+            Self::NobodyToAsk | Self::Twice(_) | Self::MonitorOne => Exit::Usage,
         }
     }
 
@@ -58,6 +61,10 @@ impl Explained for FlashError {
                 kept.display()
             )),
             Self::Twice(_) => Some("name each board once".into()),
+            Self::MonitorOne => Some(
+                "run `cargo esp-ota monitor` afterwards, for each device, or with `--format json`"
+                    .into(),
+            ),
             Self::NobodyToAsk => Some("pass `--yes` as well".into()),
             Self::NotErased => None,
         }
@@ -68,7 +75,11 @@ impl Explained for FlashError {
             Self::Unfit { file, .. } | Self::NoImage(file) => {
                 Some(Location { file: file.clone(), line: None, column: None })
             }
-            Self::BrokenOff { .. } | Self::Twice(_) | Self::NobodyToAsk | Self::NotErased => None,
+            Self::BrokenOff { .. }
+            | Self::Twice(_)
+            | Self::NobodyToAsk
+            | Self::NotErased
+            | Self::MonitorOne => None,
         }
     }
 }

@@ -15,9 +15,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::thread;
 
-use super::{Context, slots};
+use super::{Context, monitor, slots};
 use crate::config::Overrides;
 use crate::error::{Exit, Failure};
+use crate::output::Format;
 use crate::virtual_device::bootloader::Target;
 use erase::Erase;
 pub use error::FlashError;
@@ -61,6 +62,9 @@ pub struct Flash {
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Watch the device afterwards, as `monitor` does; one device, and for people
+    #[arg(long, conflicts_with_all = ["image", "dry_run", "stay"])]
+    monitor: bool,
     #[command(flatten)]
     settings: DeviceSettings,
     #[command(flatten)]
@@ -76,7 +80,15 @@ impl Flash {
     /// Builds once, then makes each board what the project says.
     pub fn run(self, context: &Context) -> Result<Exit, Failure> {
         let project = context.project(&self.project)?;
-        let places = self.cables.places(context)?;
+        let mut places = self.cables.places(context)?;
+        if self.monitor {
+            let is_for_people = context.output.format() == Format::Human;
+            match &mut places[..] {
+                // The monitor starts it, so that all of its start is seen.
+                [Place::Cable(_, how)] if is_for_people => how.stay = true,
+                _ => return Err(FlashError::MonitorOne.into()),
+            }
+        }
         if let Some(erase) = self.erase.filter(|_| !self.dry_run) {
             erase::ask(context, erase, &places, self.yes)?;
         }
@@ -84,7 +96,14 @@ impl Flash {
         let lines = context.output.lines();
         if let [only] = &places[..] {
             let device = board::install(&lines, &order, only, "")?;
-            return context.output.answer(&FlashReport::new(vec![device]), Exit::Success);
+            let done = context.output.answer(&FlashReport::new(vec![device]), Exit::Success)?;
+            return match only {
+                Place::Cable(chosen, _) if self.monitor => {
+                    let elf = self.elf.clone();
+                    monitor::watch(context, chosen, &monitor::Options { elf, ..Default::default() })
+                }
+                Place::Cable(..) | Place::File(_) => Ok(done),
+            };
         }
         let devices: Vec<DeviceReport> = thread::scope(|scope| {
             let work = |place: &Place| {

@@ -163,9 +163,9 @@ pub(super) const BUILD_SIGN: &str = "BUILD_TIME";
 /// For `.cargo/config.toml`.
 pub(super) const CARGO_LINES: &[Line] = &[
     Line {
-        place: "for the runner `espflash flash`: the project's table, and blank otadata",
-        code: "--partition-table partitions.csv --erase-parts otadata",
-        sign: "--partition-table",
+        place: "so that `cargo run` puts it into a slot, and lets that boot",
+        code: "runner = \"cargo esp-ota flash --monitor --elf\"",
+        sign: "cargo esp-ota flash",
     },
     Line {
         place: "for `rustflags`: SHA-256 and SHA-512 without unrolled loops, some 50 KB less",

@@ -1,0 +1,51 @@
+//! The passphrase of a network, typed on a terminal that shows what is typed.
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cargo_esp_ota::device::nvs;
+use rexpect::process::WaitStatus;
+use rexpect::session::spawn_command;
+use rustix::termios::{LocalModes, tcgetattr};
+
+use crate::harness::Project;
+use crate::material;
+
+const PASSPHRASE: &str = "correct horse battery";
+
+#[test]
+fn a_passphrase_is_asked_for_and_not_shown_while_it_is_typed() {
+    let project = Project::made().file("app.bin", material::image("1.2.0"));
+    let flash = project.command(
+        ["flash", "--app", "app.bin", "--image", "board.bin", "--wifi-ssid", "Workshop"]
+            .into_iter(),
+    );
+    let mut shell = Command::new("/bin/sh");
+    // The terminal of these tests shows nothing unless it is told to.
+    shell.args(["-c", "stty echo && exec \"$0\" \"$@\""]).arg(flash.get_program());
+    shell.args(flash.get_args()).current_dir(flash.get_current_dir().unwrap()).env_clear();
+    shell.envs(flash.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.env("NO_COLOR", "1");
+    let mut session = spawn_command(shell, Some(60_000)).unwrap();
+    let question = "Passphrase of `Workshop`: ";
+    session.exp_string(question).unwrap();
+    let terminal = session.process().get_file_handle().unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    // Whoever types faster than the question is read loses it, as everywhere else.
+    while tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO) {
+        if Instant::now() > end {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    session.send_line(PASSPHRASE).unwrap();
+    let rest = session.exp_eof().unwrap();
+    let status = session.process().wait().unwrap();
+    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}: {rest}");
+    assert!(!rest.contains(PASSPHRASE), "{rest}");
+    assert!(rest.contains("wifi_ssid, wifi_psk"), "{rest}");
+    let flash = std::fs::read(project.path("board.bin")).unwrap();
+    let settings = nvs::settings(&flash[0x9000..0xe000]).unwrap();
+    assert_eq!(settings.wifi.unwrap().psk().unwrap().reveal(), PASSPHRASE);
+}
