@@ -20,11 +20,12 @@ fn is_alive(bench: &Bench) -> bool {
     probe.unwrap().success()
 }
 
-fn waits_until_gone(bench: &Bench) {
+/// The runtime has to run meanwhile: it is what takes leave of a child that was killed.
+async fn waits_until_gone(bench: &Bench) {
     let since = Instant::now();
     while is_alive(bench) {
         assert!(since.elapsed() < Duration::from_secs(10), "the emulator is still there");
-        std::thread::sleep(Duration::from_millis(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -34,7 +35,7 @@ async fn a_chip_that_hangs_is_switched_off_at_the_deadline() {
     let session = bench.machine.power_on("hangs", Until::Loaded, Cut::Later).await.unwrap();
     assert_eq!((session.end, session.started), (End::Deadline, None));
     assert_eq!(session.last, ["hello"]);
-    waits_until_gone(&bench);
+    waits_until_gone(&bench).await;
 }
 
 #[tokio::test]
@@ -42,7 +43,7 @@ async fn whoever_stops_waiting_leaves_no_emulator_behind() {
     let bench = qemu(60_000, "echo $$ > pid; exec sleep 600");
     let waiting = bench.machine.power_on("interrupted", Until::Loaded, Cut::Later);
     assert!(timeout(Duration::from_millis(500), waiting).await.is_err());
-    waits_until_gone(&bench);
+    waits_until_gone(&bench).await;
 }
 
 #[tokio::test]
