@@ -49,7 +49,7 @@ mod bench {
     const CHIP: (u16, u32) = (5, 0x3c00_0020);
     /// Bytes of the app: about what `init`'s firmware has.
     const SIZE: usize = 1024 * 1024;
-    /// Of each 256 bytes of the app, those that do not compress. The firmware of `init` packs to 64 %, too.
+    /// Of each 256 bytes of the app, those that do not compress. What `init` makes is alike.
     const NOISE: usize = 160;
     const RUNS: usize = 3;
     /// Bits for a byte on the line: start and stop bit with it.

@@ -11,7 +11,7 @@ use crate::harness::{Project, Ran};
 use crate::material::{self, OTADATA, SLOTS};
 use crate::shape::{Flashed, FlashedDevice, FlashedEntry, Slots};
 
-const BLANK: [u8; 4 << 20] = [0xff; 4 << 20];
+static BLANK: [u8; 4 << 20] = [0xff; 4 << 20];
 
 /// A project with an image of this version in `app.bin`.
 fn project(version: &str) -> Project {

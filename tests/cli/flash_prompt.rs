@@ -17,10 +17,15 @@ const PASSPHRASE: &str = "correct horse battery";
 #[test]
 fn a_passphrase_is_asked_for_and_not_shown_while_it_is_typed() {
     let project = Project::made().file("app.bin", material::image("1.2.0"));
-    let flash = project.command(
-        ["flash", "--app", "app.bin", "--image", "board.bin", "--wifi-ssid", "Workshop"]
-            .into_iter(),
-    );
+    let flash = project.command([
+        "flash",
+        "--app",
+        "app.bin",
+        "--image",
+        "board.bin",
+        "--wifi-ssid",
+        "Workshop",
+    ]);
     let mut shell = Command::new("/bin/sh");
     // The terminal of these tests shows nothing unless it is told to.
     shell.args(["-c", "stty echo && exec \"$0\" \"$@\""]).arg(flash.get_program());

@@ -195,7 +195,7 @@ fn a_second_run_changes_nothing_and_says_what_is_still_to_be_done() {
             "#![no_main] // updates::start( updates::open( updates::run(",
         )
         .file("build.rs", "// trust/root.json BUILD_TIME\n")
-        .file(".cargo/config.toml", "# --partition-table sha2_backend_soft\n")
+        .file(".cargo/config.toml", "# cargo esp-ota flash sha2_backend_soft\n")
         .edit("src/platform/mod.rs", "\n", "\n// mine\n")
         .edit("partitions.csv", "\n", "\n# mine\n");
     project

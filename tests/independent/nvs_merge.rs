@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use cargo_esp_ota::device::nvs::{self, Given};
 use cargo_esp_ota::error::Explained as _;
 
+#[expect(clippy::panic, reason = "a check that is asked wrongly has failed")]
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [before, after, settings @ ..] = &arguments[..] else { panic!("two files, and settings") };
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     }
 }
 
+#[expect(clippy::panic, reason = "a check that is asked wrongly has failed")]
 fn given(settings: &[String]) -> Given {
     let mut given = Given::default();
     let mut network = None;

@@ -136,7 +136,7 @@ impl Work<'_> {
             Some(survey) if !decision.writes() => survey,
             Some(_) | None => install::look(flash, wanted)?,
         };
-        let (changes, survey) = install::choose(flash, survey, wanted, decision.plan.slot)?;
+        let (changes, survey) = install::choose(flash, survey, decision.plan.slot)?;
         self.report.otadata = changes.iter().map(Into::into).collect();
         let mut slots = survey.report();
         slots.chip = Some(self.order.chip().to_string());

@@ -52,7 +52,6 @@ pub fn look(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Survey, Inst
 pub fn choose(
     flash: &mut dyn FlashWriter,
     survey: Survey,
-    wanted: &Wanted,
     slot: Target,
 ) -> Result<(Vec<Change>, Survey), InstallError> {
     let mut survey = survey;
@@ -61,15 +60,14 @@ pub fn choose(
         Err(ChangeError::UsedUp) => {
             written = slots::repair(&survey)?;
             slots::apply(flash, &written)?;
-            survey = look(flash, wanted)?;
+            survey.changed(&written);
             slots::switch(&survey, slot)
         }
         decided => decided,
     }?;
+    // Each is read back.
     slots::apply(flash, &changes)?;
+    survey.changed(&changes);
     written.extend(changes);
-    if !written.is_empty() {
-        survey = look(flash, wanted)?;
-    }
     Ok((written, survey))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serialport::{SerialPort, UsbPortInfo};
 
+use super::cable::opening;
 use super::port::Chosen;
 use crate::device::DeviceError;
 
@@ -82,17 +83,5 @@ impl Listener {
                 _ => Heard::Gone(error),
             },
         }
-    }
-}
-
-fn opening(port: &str, error: serialport::Error) -> DeviceError {
-    let port = port.to_owned();
-    match error.kind() {
-        serialport::ErrorKind::NoDevice if error.description.contains("busy") => {
-            DeviceError::Busy { port }
-        }
-        serialport::ErrorKind::Io(io::ErrorKind::NotFound) => DeviceError::Absent { port },
-        serialport::ErrorKind::Io(kind) => DeviceError::Open { port, source: kind.into() },
-        _ => DeviceError::Open { port, source: io::Error::other(error) },
     }
 }

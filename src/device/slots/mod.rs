@@ -223,6 +223,15 @@ impl Survey {
         Ok(())
     }
 
+    /// Notes what was written, and read back, since.
+    pub fn changed(&mut self, changes: &[Change]) {
+        for change in changes {
+            if let Some(entry) = self.entries.get_mut(change.index) {
+                *entry = change.after;
+            }
+        }
+    }
+
     /// Everything, for people and programs.
     pub fn report(&self) -> SlotReport {
         report::assemble(self)

@@ -62,7 +62,7 @@ pub(super) fn begin(
     try_with(connection, !wants_stub).map_err(|_| error)
 }
 
-fn opening(port: &str, error: serialport::Error) -> DeviceError {
+pub(in crate::device::serial) fn opening(port: &str, error: serialport::Error) -> DeviceError {
     let port = port.to_owned();
     match error.kind() {
         serialport::ErrorKind::NoDevice if error.description.contains("busy") => {

@@ -18,6 +18,7 @@ use super::settings::{Connect, FIRST_BAUD};
 use crate::chip::Chip;
 use crate::device::DeviceError;
 use crate::image::Board;
+pub(super) use connect::opening;
 use connect::{begin, connecting, open};
 
 /// What a chip's ROM says of its security.
