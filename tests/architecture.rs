@@ -68,6 +68,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "error",
             "flash_size",
             "image",
+            "monitor",
             "partition",
             "release",
             "server",

@@ -4,6 +4,7 @@
 //! Two programs speak: ESP-IDF's bootloader, and the firmware that `init` writes. An image prints
 //! what it likes, so a line only says when to look into flash, and never decides alone.
 
+use crate::monitor::{Decoder, Event};
 use crate::virtual_device::bootloader::Target;
 
 /// Bytes of a line that are kept.
@@ -89,8 +90,6 @@ pub enum Word {
 
 /// What the bootloader says before the offset of the app that it starts.
 pub const LOADED: &str = "Loaded app from partition at offset ";
-/// What each line of the updater begins with.
-const UPDATES: &str = "updates: ";
 /// What the firmware says of an image on trial.
 pub const ON_TRIAL: &str = "updates: this image is on trial";
 /// What it says of a settled one.
@@ -103,38 +102,16 @@ pub const CONFIRMED: &str = "updates: confirmed";
 impl Word {
     /// What a line means, if that is anything.
     pub fn of(line: &str) -> Option<Self> {
-        if let Some((_, offset)) = line.split_once(LOADED) {
-            let digits = offset.trim().strip_prefix("0x")?;
-            return u32::from_str_radix(digits, 16).ok().map(Self::Loaded);
-        }
-        let line = line.trim();
-        if let Some(text) = line.strip_prefix(UPDATES) {
-            return Some(Self::of_updates(line, text));
-        }
-        let (program, slot) = line.split_once(" runs from ")?;
-        let (_, version) = program.split_once(' ')?;
-        let is_one_word = |text: &str| !text.is_empty() && !text.contains(' ');
-        (is_one_word(version) && is_one_word(slot))
-            .then(|| Self::Runs { version: version.into(), slot: slot.into() })
-    }
-
-    fn of_updates(line: &str, text: &str) -> Self {
-        if line.starts_with(ON_TRIAL) {
-            return Self::OnTrial;
-        }
-        if line.starts_with(SETTLED) {
-            return Self::Settled;
-        }
-        if line.starts_with("updates: this image is the last resort") {
-            return Self::LastResort;
-        }
-        if line == CONFIRMED {
-            return Self::Confirmed;
-        }
-        match line.strip_prefix(INSTALLED).and_then(|rest| rest.split(' ').next()) {
-            Some(version) => Self::Installed(version.into()),
-            None => Self::Says(text.into()),
-        }
+        Some(match Decoder::default().event(line)? {
+            Event::Boots { offset, .. } => Self::Loaded(offset),
+            Event::Runs { version, slot, .. } => Self::Runs { version, slot },
+            Event::OnTrial { .. } => Self::OnTrial,
+            Event::Settled => Self::Settled,
+            Event::LastResort => Self::LastResort,
+            Event::Installed { version, .. } => Self::Installed(version),
+            Event::Confirmed => Self::Confirmed,
+            _ => Self::Says(line.trim().strip_prefix("updates: ")?.to_owned()),
+        })
     }
 }
 

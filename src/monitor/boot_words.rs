@@ -13,6 +13,9 @@ const CRASHES: [&str; 5] = [
     "Task watchdog got triggered",
 ];
 
+/// How the ROM says that there is no bootloader, or a damaged one: it does so again and again.
+const NO_BOOTLOADER: [&str; 3] = ["invalid header: 0x", "flash read err, ", "csum err:0x"];
+
 /// The event of a line of the ROM, the bootloader or a crash, if it is one.
 pub(super) fn event(line: &str) -> Option<Event> {
     if let Some(rest) = line.strip_prefix("rst:") {
@@ -23,6 +26,9 @@ pub(super) fn event(line: &str) -> Option<Event> {
     }
     if let Some(offset) = line.split_once(LOADED).and_then(|(_, offset)| hexadecimal(offset)) {
         return Some(Event::Boots { offset, slot: None });
+    }
+    if NO_BOOTLOADER.iter().any(|start| line.starts_with(start)) {
+        return Some(Event::BootTrouble { reason: line.to_owned() });
     }
     if let Some(reason) = trouble(line) {
         return Some(Event::BootTrouble { reason: reason.to_owned() });
@@ -137,12 +143,13 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_bootloader_are_told_from_those_of_a_program() {
+    fn errors_of_rom_and_bootloader_are_told_from_those_of_a_program() {
         let trouble = |reason: &str| Some(Event::BootTrouble { reason: reason.into() });
         let line = "E (52) boot: No bootable app partitions in the partition table";
         assert_eq!(event(line), trouble("No bootable app partitions in the partition table"));
         let line = "E (88) esp_image: Checksum failed. Calculated 0x4d read 0xff";
         assert_eq!(event(line), trouble("Checksum failed. Calculated 0x4d read 0xff"));
+        assert_eq!(event("invalid header: 0xffffffff"), trouble("invalid header: 0xffffffff"));
         assert_eq!(event("E (88) my_app: it rains"), None);
         assert_eq!(event("W (88) boot: PRO CPU has been reset by WDT."), None);
     }

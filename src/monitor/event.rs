@@ -25,7 +25,7 @@ pub enum Event {
         /// The partition there, where the bootloader has listed it.
         slot: Option<String>,
     },
-    /// The bootloader found something wrong.
+    /// The ROM or the bootloader found something wrong.
     BootTrouble {
         /// In its words.
         reason: String,
@@ -209,7 +209,7 @@ impl fmt::Display for Event {
             Self::Download => f.write_str("waits in its serial loader"),
             Self::Boots { offset, slot: None } => write!(f, "boots the app at {offset:#x}"),
             Self::Boots { offset, slot: Some(slot) } => write!(f, "boots {slot} at {offset:#x}"),
-            Self::BootTrouble { reason } => write!(f, "bootloader: {reason}"),
+            Self::BootTrouble { reason } => write!(f, "boot trouble: {reason}"),
             Self::Runs { product, version, slot } => write!(f, "{product} {version} in {slot}"),
             Self::OnTrial { bootloader_rollback: false } => {
                 f.write_str("on trial: any reset before it confirms itself falls back")

@@ -20,7 +20,7 @@ fn is_alive(bench: &Bench) -> bool {
     probe.unwrap().success()
 }
 
-/// Without holding up the runtime, which is what takes leave of a killed process.
+/// The runtime has to run meanwhile: it is what takes leave of a child that was killed.
 async fn waits_until_gone(bench: &Bench) {
     let since = Instant::now();
     while is_alive(bench) {

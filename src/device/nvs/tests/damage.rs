@@ -185,7 +185,13 @@ fn any_partition() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        // Each takes some milliseconds; `PROPTEST_CASES` says how many, as elsewhere.
+        cases: ProptestConfig::default().cases / 2,
+        failure_persistence: None,
+        max_shrink_iters: 500,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_bytes_end_in_a_partition_or_a_reason(partition in any_partition(), given in any_given()) {
