@@ -173,8 +173,8 @@ impl Cable {
 impl Drop for Cable {
     /// Lets the chip run its program again, unless it shall stay.
     fn drop(&mut self) {
-        if !self.stays {
-            // Where there are no such lines, or the board is gone, nobody can be told.
+        if !self.stays && self.has_lines {
+            // Where the board is gone, nobody can be told.
             let _ = self.flasher.connection().reset();
         }
     }

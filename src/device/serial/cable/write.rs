@@ -42,13 +42,12 @@ impl FlashWriter for Cable {
         bytes.resize(bytes.len().next_multiple_of(WORD), 0xff);
         self.check_range(offset, length_of(&bytes))?;
         self.quiet_watchdog()?;
+        // The ROM can unpack too, but it is the stub for which espflash and esptool rely on that.
+        let packed = if self.is_stub { packed(&bytes).ok() } else { None };
         // No end of the download: it would make the ROM leave its loader.
-        match packed(&bytes) {
-            Ok(packed) if self.is_stub && packed.len() < bytes.len() => {
-                self.write_packed(offset, length_of(&bytes), &packed, told)
-            }
-            // The ROM can unpack too, but not every chip's does it well.
-            Ok(_) | Err(_) => self.write_unpacked(offset, &bytes, told),
+        match packed.filter(|packed| packed.len() < bytes.len()) {
+            Some(packed) => self.write_packed(offset, length_of(&bytes), &packed, told),
+            None => self.write_unpacked(offset, &bytes, told),
         }
     }
 }
