@@ -50,6 +50,10 @@ pub(super) fn find(
         Err(ImageError::Magic(0xff)) => {
             return Ok(Found { outline: None, proof: Proof::Blank, known: None, reason: None });
         }
+        // A bootloader goes by the checksum then. We have nothing to compare.
+        Err(error @ ImageError::NoDigest) => {
+            return Ok(Found { proof: Proof::Unproven, ..broken(error) });
+        }
         Err(error) => return Ok(broken(error)),
     };
     let candidate =
