@@ -19,6 +19,7 @@ pub mod rollout;
 pub mod serve;
 pub mod slots;
 mod stamp;
+mod stop;
 pub mod virtual_device;
 
 pub use context::{Context, ContextError};

@@ -214,7 +214,7 @@ fn refused(
         .exits(code)
         .json(|failed: crate::shape::Failed| assert_eq!(failed.command, "flash"))
         .stderr(stderr);
-    drop(board);
+    board.stopped();
     assert!(fs::read(project.path("board.bin")).unwrap() == flash_before, "it was written to");
 }
 
@@ -227,7 +227,7 @@ fn another_chip_is_refused() {
         "error: `{port}` has an esp32c6, not an esp32c3\n  \
          help: pass the right `--chip`, or choose the other board with `--port`\n"
     ));
-    drop(board);
+    board.stopped();
     assert!(fs::read(project.path("board.bin")).unwrap() == BLANK);
     // Before any board is asked: the image itself is for another chip.
     let project = project.file("app.bin", material::for_chip(material::image("1.2.0"), 13));
@@ -356,7 +356,7 @@ fn a_chip_with_secure_boot_gets_what_is_signed_and_nothing_else() {
         assert_eq!(written(&device), ["app"]);
         assert!(device.notes.iter().any(|note| note.contains("eFuses")), "{:?}", device.notes);
     });
-    drop(board);
+    board.stopped();
     assert!(fs::read(project.path("board.bin")).unwrap()[SLOTS[0]..].starts_with(&signed));
     // The bootloader would have to be signed, too.
     refused(
@@ -401,7 +401,7 @@ fn a_bootloader_of_somebodys_own_stays_and_espflashs_comes_when_it_is_asked_for(
     flashed(&project, &board, &["--bootloader", "own.bin"], |device| {
         assert_eq!(written(&device), ["bootloader"]);
     });
-    drop(board);
+    board.stopped();
     assert!(fs::read(project.path("board.bin")).unwrap().starts_with(&changed));
     // One that is for less flash than the table needs is corrected, and stays what it is.
     let mut small = own.clone();
@@ -460,7 +460,7 @@ fn erasing_is_asked_for_twice() {
         assert_eq!(device.slot.as_deref(), Some("ota_0"));
         assert_eq!(written(&device).len(), 3);
     });
-    drop(board);
+    board.stopped();
     holds(&project, "slot=ota_0,version=1.2.0,proof=intact");
     let after = fs::read(project.path("board.bin")).unwrap();
     assert!(after[SLOTS[1]..].iter().all(|byte| *byte == 0xff));
@@ -586,7 +586,7 @@ fn every_chip_is_flashed_and_boots() {
             assert_eq!(slots.bootloader.unwrap().rollback, "no", "{chip}");
         });
         flashed(&project, &board, &["--stub"], |device| assert_eq!(written(&device).len(), 0));
-        drop(board);
+        board.stopped();
         let flash = fs::read(project.path("board.bin")).unwrap();
         let start = usize::try_from(chip.bootloader_offset()).unwrap();
         assert!(image::read(&flash[start..0x8000], Some(chip)).is_ok(), "{chip}");

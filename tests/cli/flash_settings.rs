@@ -92,7 +92,7 @@ fn settings_are_there_afterwards_beside_all_that_was() {
             assert!(nvs.written && nvs.size <= 0x2000, "{nvs:?}");
         })
         .stderr("");
-    drop(board);
+    board.stopped();
     let after = board_holds(&project);
     others_are_there(&after[NVS]);
     let settings = read(&after);
@@ -109,7 +109,7 @@ fn settings_are_there_afterwards_beside_all_that_was() {
             })
             .stderr("");
     }
-    drop(board);
+    board.stopped();
     assert!(board_holds(&project) == after);
 }
 
@@ -123,6 +123,7 @@ fn the_passphrase_is_shown_nowhere_and_kept_nowhere() {
             text.contains("  settings       wifi_ssid, wifi_psk\n") && !text.contains(PASSPHRASE)
         })
         .stderr("");
+    board.stopped();
     for (path, bytes) in project.everything() {
         let is_flash = path.ends_with("board.bin");
         let bytes = bytes.unwrap_or_default();
@@ -144,7 +145,7 @@ fn an_open_network_is_said_so_and_a_passphrase_is_never_guessed() {
         .exits(0)
         .stdout_is(|text| text.contains("  settings       wifi_ssid\n"))
         .stderr("");
-    drop(board);
+    board.stopped();
     let after = board_holds(&project);
     assert!(read(&after).wifi.unwrap().psk().is_none());
     others_are_there(&after[NVS]);
@@ -163,14 +164,14 @@ fn what_is_no_nvs_or_encrypted_is_left_as_it_is() {
         .exits(1)
         .stdout("")
         .stderr_is(|text| text.starts_with("error: `nvs` is ") && text.contains("`--erase nvs`"));
-    drop(board);
+    board.stopped();
     assert!(board_holds(&project) == before);
     let board = Board::start(&project, &before, &[]);
     flash(&project, &board, &["--wifi-ssid", "Workshop", "--erase", "nvs", "--yes"])
         .exits(0)
         .stdout_is(|text| text.contains("next boot: ota_0"))
         .stderr("");
-    drop(board);
+    board.stopped();
     assert_eq!(read(&board_holds(&project)).wifi.unwrap().ssid(), "Workshop");
 }
 
@@ -205,7 +206,7 @@ fn a_cable_pulled_while_settings_are_written_loses_nothing_that_the_next_run_doe
             .exits(0)
             .stdout_is(|text| text.contains("next boot: ota_0 (proven)"))
             .stderr("");
-        drop(board);
+        board.stopped();
         let after = board_holds(&project);
         others_are_there(&after[NVS]);
         assert_eq!(read(&after).wifi.unwrap().ssid(), "Workshop");

@@ -3,7 +3,6 @@
 mod elf;
 mod error;
 mod line;
-mod stop;
 mod watch;
 
 use std::path::PathBuf;

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::elf::{self, Elf};
 use super::line::{End, Line, PortChange, PortEvent, When};
-use super::stop::Stop;
 use super::{MonitorError, Options};
 use crate::commands::Context;
+use crate::commands::stop::Stop;
 use crate::device::serial::{Chosen, Heard, Listener};
 use crate::error::{Exit, Failure};
 use crate::monitor::{

@@ -15,6 +15,7 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use super::VirtualDeviceError;
 use crate::commands::ContextError;
+use crate::commands::stop::Stop;
 use crate::error::Failure;
 use crate::virtual_device::rom_loader::RomLoader;
 
@@ -30,13 +31,15 @@ pub(super) struct Line {
     host: Option<OwnedFd>,
 }
 
-/// When to stop.
-#[derive(Clone, Copy, Debug)]
+/// When to end.
+#[derive(Debug)]
 pub(super) struct Service {
     /// Once a host has sent this many bytes.
     pub(super) unplug_after: Option<u64>,
     /// Once a host was there and went away.
     pub(super) is_once: bool,
+    /// Once somebody presses Ctrl-C.
+    pub(super) stop: Stop,
 }
 
 /// What went over the line.
@@ -76,13 +79,13 @@ impl Line {
     pub(super) fn serve(
         &mut self,
         board: &mut RomLoader,
-        service: Service,
+        service: &Service,
         save: impl Fn(&[u8]) -> Result<(), ContextError>,
     ) -> Result<Traffic, Failure> {
         let mut traffic = Traffic::default();
         let mut saved = board.flash().operations();
         let mut bytes = [0; 4096];
-        loop {
+        while !service.stop.is_pressed() {
             if self.is_silent().map_err(VirtualDeviceError::Line)? {
                 let operations = board.flash().operations();
                 if operations != saved {

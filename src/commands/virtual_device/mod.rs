@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+#[cfg(unix)]
+use super::stop::Stop;
 use super::{Context, context};
 use crate::chip::Chip;
 use crate::error::{Exit, Failure};
@@ -23,7 +25,7 @@ pub use error::VirtualDeviceError;
 ///
 /// espflash, esptool and this tool flash and read it as they would a board, by
 /// `--before no-reset`: a pseudo-terminal has no DTR and RTS. It waits in its loader until it is
-/// stopped; what a host writes goes back into the image file.
+/// stopped, by Ctrl-C; what a host writes goes back into the image file.
 #[derive(Debug, clap::Args)]
 pub struct VirtualDevice {
     /// Open a pseudo-terminal and print its name
@@ -69,11 +71,16 @@ struct Opened {
 }
 
 impl VirtualDevice {
-    /// Serves until it is stopped.
+    /// Serves until it is stopped. What a host has written by then is in the file.
     #[cfg(unix)]
     pub fn run(self, context: &Context) -> Result<Exit, Failure> {
         let flash = self.flash()?;
         let chip = self.chip(&flash);
+        let service = line::Service {
+            unplug_after: self.unplug_after,
+            is_once: self.once,
+            stop: Stop::new()?,
+        };
         let mut line = line::Line::open()?;
         let report = Opened {
             port: line.name().to_owned(),
@@ -90,12 +97,11 @@ impl VirtualDevice {
             ..Settings::default()
         };
         let mut board = RomLoader::new(chip, VirtualFlash::with_contents(flash), settings);
-        let service = line::Service { unplug_after: self.unplug_after, is_once: self.once };
         let saved = |flash: &[u8]| match &self.image {
             Some(file) => context::write(file, flash),
             None => Ok(()),
         };
-        let traffic = line.serve(&mut board, service, saved)?;
+        let traffic = line.serve(&mut board, &service, saved)?;
         context.output.status(format_args!(
             "{} bytes from the host, {} bytes to it, {} requests",
             traffic.received, traffic.sent, traffic.requests

@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::runtime::Runtime;
 
-use crate::commands::{ContextError, context};
+use super::{ContextError, context};
 
 /// Whether somebody has pressed Ctrl-C since this was made.
 #[derive(Debug)]
-pub(super) struct Stop {
+pub(in crate::commands) struct Stop {
     is_pressed: Arc<AtomicBool>,
     /// Waits for the key as long as it lives.
     _waiting: Runtime,
 }
 
 impl Stop {
-    pub(super) fn new() -> Result<Self, ContextError> {
+    pub(in crate::commands) fn new() -> Result<Self, ContextError> {
         let runtime = context::runtime()?;
         let is_pressed = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&is_pressed);
@@ -29,7 +29,7 @@ impl Stop {
         Ok(Self { is_pressed, _waiting: runtime })
     }
 
-    pub(super) fn is_pressed(&self) -> bool {
+    pub(in crate::commands) fn is_pressed(&self) -> bool {
         self.is_pressed.load(Ordering::Relaxed)
     }
 }
