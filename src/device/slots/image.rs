@@ -104,8 +104,11 @@ pub(super) fn outline(
         [other, ..] => return Ok(Err(ImageError::Magic(other))),
         [] => return Ok(Err(ImageError::Flash)),
     };
-    if header.last() != Some(&1) {
-        return Ok(Err(ImageError::NoDigest));
+    match header.last() {
+        Some(1) => {}
+        Some(0) => return Ok(Err(ImageError::NoDigest)),
+        // A bootloader looks for a digest then, over this very byte.
+        Some(_) | None => return Ok(Err(ImageError::Digest)),
     }
     let mut at = HEADER;
     let mut descriptor = None;
