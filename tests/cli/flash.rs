@@ -509,8 +509,10 @@ fn several_boards_are_flashed_at_once_and_each_has_its_own_end() {
                 && text.contains("    help: pass the right `--chip`")
         })
         .stderr("");
-    let port = boards[0].port.as_str();
-    first.refuses(
+    let twice = project("1.2.0");
+    let board = Board::start(&twice, &BLANK, &[]);
+    let port = board.port.as_str();
+    twice.refuses(
         "flash",
         ["flash", "--app", "app.bin", "--port", port, "--port", port],
         (2, &format!("error: `{port}` is named twice\n  help: name each board once\n")),
