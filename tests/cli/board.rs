@@ -1,6 +1,8 @@
 //! A virtual board at a pseudo-terminal, in a process of its own.
 
 use std::process::Child;
+use std::thread;
+use std::time::Duration;
 
 use crate::harness::{Project, said};
 
@@ -26,8 +28,15 @@ impl Board {
     }
 }
 
+/// A board saves what was written once its host is silent for 50 ms. Whoever stops it earlier pulls
+/// its power.
+const TIME_TO_SAVE: Duration = Duration::from_millis(500);
+
 impl Drop for Board {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(TIME_TO_SAVE);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
