@@ -252,6 +252,22 @@ fn less_flash_than_the_table_needs_is_refused() {
     );
 }
 
+/// The virtual chip has revision v0.3.
+#[test]
+fn an_app_for_a_later_revision_of_the_chip_is_refused() {
+    let mut app = material::image("1.2.0");
+    app[15..17].copy_from_slice(&4_u16.to_le_bytes());
+    let project = Project::made().file("app.bin", material::with_checksum(app));
+    refused(
+        &project,
+        (&running("2-updated"), &[]),
+        &["--erase", "all", "--yes"],
+        1,
+        "error: the app needs revision v0.4 of the chip, and this one is v0.3\n  \
+         help: build it for older revisions of the chip, or use a newer board\n",
+    );
+}
+
 /// The table of the usual examples: settings of another size, and no slots.
 fn with_foreign_table() -> Vec<u8> {
     use partition::{Entry, Kind, Table};

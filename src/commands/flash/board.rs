@@ -7,7 +7,7 @@ use super::target::Place;
 use super::work::Work;
 use crate::commands::{context, slots};
 use crate::device::flash::Dump;
-use crate::device::install::Facts;
+use crate::device::install::{self, Facts};
 use crate::device::serial::{Cable, Connect};
 use crate::device::slots::SecurityReport;
 use crate::error::Failure;
@@ -33,6 +33,7 @@ pub(super) fn install(
             work.kept = Some(Kept::of(&order.folder, &mac));
             work.report.mac = Some(mac);
             let facts = Facts { board: cable.board(), security };
+            install::suits(&order.wanted, facts.board)?;
             if !order.dry_run && (order.erase.is_some() || !order.given.is_empty()) {
                 cable = cable.for_much(chosen, &how)?;
             }

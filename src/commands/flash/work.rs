@@ -14,6 +14,7 @@ use crate::device::install::{
 use crate::device::serial::Security;
 use crate::error::Failure;
 use crate::output::Lines;
+use crate::partition::Kind;
 use crate::virtual_device::bootloader::Target;
 
 /// What is written to one device.
@@ -103,6 +104,12 @@ impl Work<'_> {
                 Target::None => format!("{} was written over", plan.slot),
                 now => format!("{now} was what booted: until the end of the install nothing did"),
             });
+        }
+        let has_keys = wanted.table.find(Kind::NVS_KEYS).is_some();
+        if has_keys && !given.is_empty() {
+            let words = "the table has `nvs_keys`: a program that encrypts `nvs` does not find \
+                         settings that are written in clear";
+            self.report.notes.push(words.to_owned());
         }
         let decision = Decision { plan, bootloader, settings };
         if self.order.dry_run {

@@ -21,6 +21,14 @@ pub enum InstallError {
         /// First byte behind the last partition.
         end: u64,
     },
+    /// The bootloader would not start the app.
+    #[error("the app needs revision v{}.{} of the chip, and this one is v{}.{}", needed / 100, needed % 100, found / 100, found % 100)]
+    OldChip {
+        /// That of the chip, major times 100 plus minor.
+        found: u16,
+        /// The lowest that the app states.
+        needed: u16,
+    },
     /// The table has nothing to choose a slot by.
     #[error("the table has no `otadata` partition, so nothing could choose the slot")]
     NoOtadata,
@@ -90,6 +98,7 @@ impl Explained for InstallError {
     fn exit(&self) -> Exit {
         match self {
             Self::SmallFlash { .. }
+            | Self::OldChip { .. }
             | Self::NoOtadata
             | Self::NoNvs
             | Self::Table(_)
@@ -113,6 +122,9 @@ impl Explained for InstallError {
                 "make a table for this chip with `cargo esp-ota partitions generate --flash-size`"
                     .into(),
             ),
+            Self::OldChip { .. } => {
+                Some("build it for older revisions of the chip, or use a newer board".into())
+            }
             Self::NoOtadata => {
                 Some("make a table with one: `cargo esp-ota partitions generate`".into())
             }

@@ -17,6 +17,6 @@ mod slot;
 
 pub use carry_out::{choose, look, write};
 pub use error::InstallError;
-pub use plan::{Part, Plan, Wanted, What, fits, plan};
+pub use plan::{Part, Plan, Wanted, What, fits, plan, suits};
 pub use second_stage::{Asked, Facts, SecondStage, second_stage};
 pub use settings::{Settings, settings};

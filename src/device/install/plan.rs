@@ -10,6 +10,7 @@ use crate::chip::Chip;
 use crate::device::flash::FlashReader;
 use crate::device::slots::find_table;
 use crate::device::{Depth, Known, SlotError, Survey};
+use crate::image::{Board, inspect};
 use crate::partition::{self, Kind, Table};
 use crate::virtual_device::bootloader::{Rollback, Target};
 
@@ -148,6 +149,19 @@ pub fn fits(flash_size: u32, wanted: &Wanted) -> Result<(), InstallError> {
         return Err(InstallError::NoOtadata);
     }
     choice(&Slots::new(&wanted.table, None, false), wanted).map(drop)
+}
+
+/// Whether the chip is new enough for the app: its bootloader would not start it otherwise.
+///
+/// # Errors
+///
+/// Where it is older; a revision that could not be read is not judged.
+pub fn suits(wanted: &Wanted, board: Board) -> Result<(), InstallError> {
+    let needed = inspect::min_chip_revision(&wanted.app);
+    match board.revision {
+        Some(found) if found < needed => Err(InstallError::OldChip { found, needed }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Decides. Reads a few kilobytes.

@@ -10,6 +10,7 @@ use crate::device::flash::{FlashReader, FlashWriter};
 use crate::device::install::{self, InstallError, Plan, Wanted};
 use crate::device::{Depth, DeviceError, Known, Survey};
 use crate::error::{Exit, Explained};
+use crate::image;
 use crate::partition::{self, Kind, Table};
 use crate::virtual_device::bootloader::{Rollback, Target};
 use crate::virtual_device::flash::{Cut, VirtualFlash};
@@ -19,7 +20,7 @@ const OTADATA: usize = 0xe000;
 const SLOT: usize = 0x1_0000;
 
 /// A small image that boots and is told from others by a byte: one segment of two sectors.
-fn image(mark: u8) -> Vec<u8> {
+fn app(mark: u8) -> Vec<u8> {
     const BODY: usize = 8192;
     let mut image = vec![0; 24 + 8 + BODY + 16];
     (image[0], image[1], image[23]) = (0xe9, 1, 1);
@@ -60,7 +61,7 @@ fn device(table: &Table, entries: [Entry; 2], whole: &[bool]) -> Board {
     }
     for (index, is_whole) in whole.iter().enumerate().filter(|(_, whole)| **whole) {
         let at = (index + 1) * SLOT;
-        let image = image(u8::try_from(index).unwrap());
+        let image = app(u8::try_from(index).unwrap());
         bytes[at..at + image.len()].copy_from_slice(&image);
         assert!(is_whole);
     }
@@ -68,7 +69,7 @@ fn device(table: &Table, entries: [Entry; 2], whole: &[bool]) -> Board {
 }
 
 fn wanted(table: &Table) -> Wanted {
-    let app = image(0xaa);
+    let app = app(0xaa);
     Wanted {
         chip: Chip::Esp32c3,
         table: table.clone(),
@@ -194,7 +195,7 @@ fn an_image_on_trial_goes_and_the_one_that_it_falls_back_to_stays() {
 fn an_app_that_is_in_a_slot_already_is_only_chosen() {
     let table = table(2, false);
     let mut board = device(&table, [settled(2), blank()], &[false, true]);
-    let app = image(0xaa);
+    let app = app(0xaa);
     let at = SLOT;
     let mut bytes = board.0.contents().to_vec();
     bytes[at..at + app.len()].copy_from_slice(&app);
@@ -272,6 +273,23 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
         &asked,
         "the table needs 0x120000 bytes of flash, and the chip has 0x80000",
     );
+}
+
+#[test]
+fn an_app_for_a_later_revision_of_the_chip_is_refused() {
+    let mut asked = wanted(&table(2, false));
+    let board = |revision| image::Board { revision, crystal: None };
+    for revision in [None, Some(0), Some(3)] {
+        install::suits(&asked, board(revision)).unwrap();
+    }
+    asked.app[15..17].copy_from_slice(&101_u16.to_le_bytes());
+    for revision in [None, Some(101), Some(300)] {
+        install::suits(&asked, board(revision)).unwrap();
+    }
+    let error = install::suits(&asked, board(Some(4))).unwrap_err();
+    let words = "the app needs revision v1.1 of the chip, and this one is v0.4";
+    assert_eq!((error.exit(), error.to_string()), (Exit::Rejected, words.to_owned()));
+    assert!(error.help().is_some());
 }
 
 #[test]

@@ -169,6 +169,12 @@ pub fn digest(bytes: &[u8]) -> String {
     hex::lower(&Sha256::digest(bytes))
 }
 
+/// Lowest revision of the chip that an image runs on, major times 100 plus minor; 0 where it says
+/// none, or is no image.
+pub fn min_chip_revision(bytes: &[u8]) -> u16 {
+    header::decode(bytes).map_or(0, |header| header.min_chip_revision)
+}
+
 /// The image of an app that may be published.
 ///
 /// # Errors
