@@ -587,8 +587,11 @@ fn a_reader_that_goes_away_ends_a_watch_that_waits_for_nothing() {
     let port = device.port();
     let (mut child, first) = {
         let mut command = project.command(["monitor", "--port", &port, "--timestamps", "none"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.starts_with("watching "), "{said}");
         device.says("one\n");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

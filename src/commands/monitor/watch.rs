@@ -33,8 +33,13 @@ pub(in crate::commands) fn watch(
     let symbols = elf.as_ref().map(|elf| symbols(context, elf)).transpose()?.flatten();
     let stop = Stop::new()?;
     let mut listener = Listener::open(chosen, options.baud)?;
+    let is_reset = !options.no_reset && listener.reset();
+    if !is_reset {
+        // The system may have kept what was said before anybody listened.
+        listener.forget()?;
+    }
     context.output.status(format_args!("watching {} at {} baud", chosen.name, options.baud));
-    if !options.no_reset && !listener.reset() {
+    if !is_reset && !options.no_reset {
         context.output.detail("no reset: the port has no DTR and RTS");
     }
     let until = options.until();
