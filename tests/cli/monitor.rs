@@ -346,6 +346,37 @@ fn a_device_cannot_speak_for_the_program_or_to_the_terminal() {
 }
 
 #[test]
+fn a_text_counts_that_the_end_of_the_time_finds_in_a_line_that_goes_on() {
+    let project = Project::new();
+    let mut device = Device::plugged();
+    let watch =
+        Watch::start(&project, &device, &["--until", "password:", "--timeout", "1s"]);
+    device.says("password:");
+    // Never silent for so long that it would be shown.
+    for _ in 0..60 {
+        device.says(".");
+        thread::sleep(Duration::from_millis(25));
+    }
+    let (code, stdout, stderr) = watch.ended();
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+}
+
+/// The system keeps what a device says while nobody reads.
+#[test]
+fn what_was_said_before_the_watch_is_not_seen() {
+    for no_reset in [&["--no-reset"][..], &[]] {
+        let project = Project::new();
+        let mut device = Device::plugged();
+        device.says("updates: confirmed\r\n");
+        thread::sleep(Duration::from_millis(100));
+        let arguments = [&["--until", "confirmed", "--timeout", "1s"][..], no_reset].concat();
+        let (code, stdout, stderr) = Watch::start(&project, &device, &arguments).ended();
+        assert_eq!((code, stdout.as_str()), (1, ""), "{no_reset:?}");
+        assert!(stderr.contains("nothing came at all"), "{stderr}");
+    }
+}
+
+#[test]
 fn a_board_that_is_unplugged_is_waited_for() {
     let project = Project::new();
     let mut device = Device::plugged();

@@ -136,8 +136,8 @@ impl Watch<'_> {
         let mut heard = self.begin;
         loop {
             if let Some(ended) = self.is_over() {
-                self.finish_line()?;
-                return Ok(ended);
+                // What has come of the last line has come in time.
+                return Ok(self.finish_line()?.map_or(ended, Ended::Verdict));
             }
             let pieces = match listener.read(&mut buffer) {
                 Heard::Bytes(count) => {
@@ -166,7 +166,8 @@ impl Watch<'_> {
             };
             for piece in pieces {
                 if let Some(verdict) = self.tell(&piece)? {
-                    return Ok(Ended::Verdict(verdict));
+                    let is_late = self.is_time_over();
+                    return Ok(if is_late { Ended::TimeOver } else { Ended::Verdict(verdict) });
                 }
             }
         }
@@ -176,11 +177,15 @@ impl Watch<'_> {
         if self.stop.is_pressed() {
             return Some(Ended::Stopped);
         }
-        if self.options.timeout.is_some_and(|limit| self.begin.elapsed() >= limit) {
+        if self.is_time_over() {
             return Some(Ended::TimeOver);
         }
         // Whoever waits for something wants the exit code, whether or not somebody reads along.
         (!self.is_read && self.until.is_none()).then_some(Ended::Unread)
+    }
+
+    fn is_time_over(&self) -> bool {
+        self.options.timeout.is_some_and(|limit| self.begin.elapsed() >= limit)
     }
 
     /// Shows what has come of a line that will not go on.
