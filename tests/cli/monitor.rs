@@ -355,8 +355,7 @@ fn a_text_is_found_in_a_line_that_does_not_end() {
 fn a_text_counts_that_the_end_of_the_time_finds_in_a_line_that_goes_on() {
     let project = Project::new();
     let mut device = Device::plugged();
-    let watch =
-        Watch::start(&project, &device, &["--until", "password:", "--timeout", "1s"]);
+    let watch = Watch::start(&project, &device, &["--until", "password:", "--timeout", "1s"]);
     device.says("password:");
     // Never silent for so long that it would be shown.
     for _ in 0..60 {
