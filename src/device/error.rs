@@ -82,7 +82,7 @@ impl Explained for DeviceError {
         Some(
             match self {
                 Self::NoPort => {
-                    "plug the board in with a cable that carries data, or name a dump: `--image`"
+                    "plug the board in with a cable that carries data, or name its port: `--port`"
                 }
                 Self::ManyPorts(_) | Self::UnknownPort(_) => {
                     "name one: `--port`, or `ESP_OTA_PORT`"

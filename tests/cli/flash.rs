@@ -671,7 +671,7 @@ fn what_is_no_app_image_is_refused_before_a_board_is_looked_for() {
 }
 
 /// An image that no chip's memory map is against: its segments are loaded nowhere.
-fn for_any(chip: Chip) -> Vec<u8> {
+pub(crate) fn for_any(chip: Chip) -> Vec<u8> {
     let mut image = material::image("1.2.0");
     let mut at = 24;
     for _ in 0..image[1] {

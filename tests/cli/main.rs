@@ -20,6 +20,8 @@ mod ca_check;
 mod ca_check_behaviour;
 mod ca_plan;
 mod ca_set;
+#[cfg(unix)]
+mod cable_security;
 mod certificates;
 mod check;
 mod check_attacks;

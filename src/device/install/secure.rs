@@ -66,7 +66,7 @@ impl Explained for SecureError {
 pub enum Admission {
     /// The chip asks for no signature.
     Open,
-    /// The chip's ROM cannot be asked whether it wants one: an ESP32.
+    /// No chip was asked: flash in a file.
     Unasked,
     /// It is signed, by each of these. Whether the chip trusts one of them is not proven.
     Signed(Vec<Signer>),
@@ -77,9 +77,7 @@ impl Admission {
     pub fn unproven(&self) -> Option<String> {
         match self {
             Self::Open => None,
-            Self::Unasked => {
-                Some("this chip's ROM does not tell whether it wants signed images".to_owned())
-            }
+            Self::Unasked => Some("no chip was asked whether it wants signed images".to_owned()),
             Self::Signed(signers) => {
                 let keys: Vec<_> = signers.iter().map(Signer::words).collect();
                 Some(format!(
@@ -158,7 +156,7 @@ mod tests {
         for image in [PLAIN, RSA3072, V1_SIGNED] {
             assert_eq!(admit(Some(&OPEN), "it", image), Ok(Admission::Open));
             let unasked = admit(None, "it", image).unwrap();
-            assert!(unasked.unproven().unwrap().contains("does not tell"));
+            assert!(unasked.unproven().unwrap().contains("no chip was asked"));
         }
         let admitted = admit(Some(&BOOT), "it", RSA3072).unwrap();
         let unproven = admitted.unproven().unwrap();

@@ -154,10 +154,14 @@ impl RomLoader {
     /// A chip with this flash.
     pub fn new(chip: Chip, flash: VirtualFlash, settings: Settings) -> Self {
         let size = u32::try_from(flash.contents().len()).unwrap_or(u32::MAX);
+        let mut registers = Registers::new(chip, settings.chip_revision, settings.mac, size);
+        if chip == Chip::Esp32 {
+            registers.burn_esp32(settings.flash_encryption, settings.secure_boot);
+        }
         Self {
             chip,
             settings,
-            registers: Registers::new(chip, settings.chip_revision, settings.mac, size),
+            registers,
             flash,
             decoder: Decoder::default(),
             mode: Mode::Rom,

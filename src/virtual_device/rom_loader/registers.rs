@@ -55,6 +55,12 @@ impl Registers {
         registers
     }
 
+    /// Burns the eFuses in which an ESP32 has what other chips tell of their security.
+    pub(super) fn burn_esp32(&mut self, flash_encryption: bool, secure_boot: bool) {
+        self.set_field((0x3ff5_a000, 20, 7), u32::from(flash_encryption)); // FLASH_CRYPT_CNT
+        self.set_field((0x3ff5_a018, 5, 1), u32::from(secure_boot)); // ABS_DONE_1
+    }
+
     /// The word at an address.
     pub(super) fn read(&self, address: u32) -> u32 {
         self.words.get(&address).copied().unwrap_or(0)

@@ -7,10 +7,11 @@
 
 mod connect;
 mod read;
+mod security;
 mod write;
 
 use espflash::command::{Command, CommandResponseValue};
-use espflash::flasher::{Flasher, SecurityInfo};
+use espflash::flasher::Flasher;
 use espflash::target::XtalFrequency;
 
 use super::port::Chosen;
@@ -21,28 +22,15 @@ use crate::image::Board;
 pub(super) use connect::opening;
 use connect::{begin, connecting, open};
 
-/// What a chip's ROM says of its security.
+/// What a chip says of its security: its ROM, or the eFuses of an ESP32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Security {
     /// The flash is encrypted: an odd number of bits counts its changes.
     pub flash_encryption: bool,
-    /// The bootloader has to be signed.
+    /// Bootloader and apps have to be signed.
     pub secure_boot: bool,
     /// A cable can only write.
     pub secure_download: bool,
-}
-
-impl From<SecurityInfo> for Security {
-    /// Flags as in the ROM's answer to GET_SECURITY_INFO.
-    fn from(info: SecurityInfo) -> Self {
-        const SECURE_BOOT: u32 = 1 << 0;
-        const SECURE_DOWNLOAD: u32 = 1 << 2;
-        Self {
-            flash_encryption: !info.flash_crypt_cnt.count_ones().is_multiple_of(2),
-            secure_boot: info.flags & SECURE_BOOT != 0,
-            secure_download: info.flags & SECURE_DOWNLOAD != 0,
-        }
-    }
 }
 
 /// A chip that listens.
@@ -54,7 +42,7 @@ pub struct Cable {
     size: u32,
     is_stub: bool,
     has_lines: bool,
-    security: Option<Security>,
+    security: Security,
     stays: bool,
 }
 
@@ -79,8 +67,8 @@ impl Cable {
             let (expected, found) = (expected.to_string(), chip.to_string());
             return Err(DeviceError::OtherChip { port, expected, found });
         }
-        // ESP32 knows no such command.
-        let security = flasher.security_info().ok().map(Security::from);
+        let security = security::ask(&mut flasher, chip)
+            .map_err(|error| talking(&port, "the question for its security", error))?;
         let is_stub = is_stub && !flasher.secure_download_mode();
         let size = if flasher.secure_download_mode() {
             0
@@ -144,9 +132,9 @@ impl Cable {
         &self.port
     }
 
-    /// What its ROM says of its security; `None` for a chip whose ROM does not know the question.
+    /// What it says of its security. A file says nothing; a chip always does.
     pub fn security(&self) -> Option<&Security> {
-        self.security.as_ref()
+        Some(&self.security)
     }
 
     fn command(
