@@ -49,6 +49,9 @@ pub(in crate::commands) struct Options {
     /// the project around]
     #[arg(long, value_name = "FILE")]
     pub(in crate::commands) elf: Option<PathBuf>,
+    /// What runs is not what cargo built last: addresses are looked up in `elf` or nowhere.
+    #[arg(skip)]
+    pub(in crate::commands) is_other_program: bool,
     /// Succeed once an image is `confirmed`, once one `fell-back`, or once a line has this text in it
     #[arg(long, value_name = "WHAT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(in crate::commands) until: Option<String>,
@@ -64,6 +67,7 @@ impl Default for Options {
             no_reset: false,
             timestamps: Timestamps::default(),
             elf: None,
+            is_other_program: false,
             until: None,
             timeout: None,
         }

@@ -29,7 +29,7 @@ pub(in crate::commands) fn watch(
     chosen: &Chosen,
     options: &Options,
 ) -> Result<Exit, Failure> {
-    let elf = elf::find(context, options.elf.as_deref())?;
+    let elf = elf::find(context, options)?;
     let symbols = elf.as_ref().map(|elf| symbols(context, elf)).transpose()?.flatten();
     let stop = Stop::new()?;
     let mut listener = Listener::open(chosen, options.baud)?;
