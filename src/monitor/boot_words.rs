@@ -3,9 +3,9 @@
 use super::Event;
 
 /// What the bootloader says before the offset of the app that it starts.
-const LOADED: &str = "Loaded app from partition at offset ";
+pub const LOADED: &str = "Loaded app from partition at offset ";
 /// How the lines begin by which programs of esp-hal and ESP-IDF end. What follows says where or why.
-const CRASHES: [&str; 5] = [
+const CRASHES: [&str; 7] = [
     "panicked at ",
     "Guru Meditation Error: ",
     "abort() was called at ",
