@@ -42,7 +42,7 @@ pub(in crate::commands) fn watch(
     if !is_reset && !options.no_reset {
         context.output.detail("no reset: the port has no DTR and RTS");
     }
-    let until = options.until();
+    let until = options.until(context);
     let mut watch = Watch {
         context,
         options,
