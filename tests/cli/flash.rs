@@ -712,7 +712,10 @@ fn every_chip_is_flashed_and_boots() {
 
 #[test]
 fn a_monitor_follows_where_somebody_reads_it() {
-    let project = project("1.2.0");
+    // What cargo built last is not what is flashed.
+    let elf: &[u8] = include_bytes!("../vectors/elf/pump.elf");
+    let project =
+        project("1.2.0").file("target/riscv32imc-unknown-none-elf/release/thermostat", elf);
     let board = Board::start(&project, &running("2-updated"), &[]);
     let port = &board.port;
     let (mut child, first) =
@@ -723,6 +726,7 @@ fn a_monitor_follows_where_somebody_reads_it() {
     while !said.contains(&format!("watching {port}")) {
         assert_ne!(std::io::BufRead::read_line(&mut stderr, &mut said).unwrap(), 0, "{said}");
     }
+    assert!(!said.contains("addresses are looked up"), "{said}");
     let id = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));

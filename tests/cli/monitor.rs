@@ -191,7 +191,6 @@ const UPDATE: &[&str] = &[
     "boots ota_0 at 0x10000",
     "thermostat 0.1.0 in ota_0",
     "settled: nothing to confirm",
-    "channel stable of https://10.0.2.2:39135/",
     "looks for a release in 0 s",
     "metadata verified by root 1, time by date",
     "downloads 0.1.1, 659696 bytes",
@@ -206,7 +205,6 @@ const UPDATE: &[&str] = &[
     "boots ota_1 at 0x150000",
     "thermostat 0.1.1 in ota_1",
     "on trial: any reset before it confirms itself falls back",
-    "channel stable of https://10.0.2.2:39135/",
     "confirmed: this image stays",
     "`confirmed` was seen",
 ];
@@ -349,6 +347,19 @@ fn a_text_is_found_in_a_line_that_does_not_end() {
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert_eq!(theirs(&stdout), ["password: "]);
     assert_eq!(ours(&stdout), ["`password:` was seen"]);
+}
+
+#[test]
+fn a_text_that_is_almost_a_keyword_is_warned_of() {
+    let (code, _, stderr) = play(b"it fellback\n", &["--until", "fellback"]);
+    let words = "warning: `fellback` is looked for as text; the event is `fell-back`";
+    assert_eq!((code, stderr.as_str()), (0, words));
+}
+
+#[test]
+fn what_means_what_it_says_is_not_said_twice() {
+    let (_, stdout, _) = play(b"updates: up to date\nend\n", &["--until", "end"]);
+    assert_eq!(stdout, "| updates: up to date\n| end\n> `end` was seen\n");
 }
 
 #[test]
@@ -646,7 +657,9 @@ fn a_wait_for_nothing_or_for_no_time_is_no_command() {
     for (arguments, words) in [
         (["monitor", "--until", ""], "a value is required for '--until <WHAT>'"),
         (["monitor", "--timeout", "1h"], "name seconds or minutes, such as `120s` or `2m`"),
+        (["monitor", "--timeout", "0s"], "name at least one second"),
         (["monitor", "--baud", "fast"], "invalid value 'fast' for '--baud <BAUD>'"),
+        (["monitor", "--baud", "0"], "invalid value '0' for '--baud <BAUD>'"),
     ] {
         project.run(arguments).exits(2).stdout("").stderr_is(|text| text.contains(words));
     }

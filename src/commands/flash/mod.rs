@@ -101,8 +101,9 @@ impl Flash {
             let done = context.output.answer(&FlashReport::new(vec![device]), Exit::Success)?;
             return match only {
                 Place::Cable(chosen, _) if self.monitor => {
-                    let elf = self.elf.clone();
-                    monitor::watch(context, chosen, &monitor::Options { elf, ..Default::default() })
+                    let (elf, is_other_program) = (self.elf.clone(), self.app.is_some());
+                    let options = monitor::Options { elf, is_other_program, ..Default::default() };
+                    monitor::watch(context, chosen, &options)
                 }
                 Place::Cable(..) | Place::File(_) => Ok(done),
             };

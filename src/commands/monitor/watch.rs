@@ -29,7 +29,7 @@ pub(in crate::commands) fn watch(
     chosen: &Chosen,
     options: &Options,
 ) -> Result<Exit, Failure> {
-    let elf = elf::find(context, options.elf.as_deref())?;
+    let elf = elf::find(context, options)?;
     let symbols = elf.as_ref().map(|elf| symbols(context, elf)).transpose()?.flatten();
     let stop = Stop::new()?;
     let mut listener = Listener::open(chosen, options.baud)?;
@@ -42,7 +42,7 @@ pub(in crate::commands) fn watch(
     if !is_reset && !options.no_reset {
         context.output.detail("no reset: the port has no DTR and RTS");
     }
-    let until = options.until();
+    let until = options.until(context);
     let mut watch = Watch {
         context,
         options,
