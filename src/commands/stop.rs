@@ -1,4 +1,4 @@
-//! Ctrl-C, as a question that a loop can ask.
+//! Ctrl-C, as a question that a loop can ask. The second one ends the process, whatever it does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,13 @@ impl Stop {
     pub(in crate::commands) fn new() -> Result<Self, ContextError> {
         let runtime = context::runtime()?;
         let is_pressed = Arc::new(AtomicBool::new(false));
+        // Whoever presses it again does not want to wait for a reader of the answer, or anything else.
+        #[cfg(unix)]
+        signal_hook::flag::register_conditional_default(
+            signal_hook::consts::SIGINT,
+            Arc::clone(&is_pressed),
+        )
+        .map_err(ContextError::Runtime)?;
         let told = Arc::clone(&is_pressed);
         runtime.spawn(async move {
             // Where keys cannot be waited for, the process ends by the system's own handler.

@@ -49,6 +49,54 @@ pub trait FlashWriter: FlashReader {
     ) -> Result<(), DeviceError>;
 }
 
+/// Flash as it will be once a region is erased: what is decided can be decided before.
+#[derive(Debug)]
+pub struct Erased<'a, F: ?Sized> {
+    flash: &'a mut F,
+    region: Range<u32>,
+}
+
+impl<'a, F: FlashReader + ?Sized> Erased<'a, F> {
+    /// `length` bytes from `offset` on are erased; none, for `None`.
+    pub fn new(flash: &'a mut F, region: Option<(u32, u32)>) -> Self {
+        let (offset, length) = region.unwrap_or_default();
+        Self { flash, region: offset..offset.saturating_add(length) }
+    }
+
+    fn touches(&self, offset: u32, length: u32) -> bool {
+        let end = offset.saturating_add(length);
+        offset < self.region.end && self.region.start < end
+    }
+}
+
+impl<F: FlashReader + ?Sized> FlashReader for Erased<'_, F> {
+    fn size(&self) -> u32 {
+        self.flash.size()
+    }
+
+    fn read(&mut self, offset: u32, length: u32) -> Result<Vec<u8>, DeviceError> {
+        let end = offset.saturating_add(length);
+        if self.region.start <= offset && end <= self.region.end && end <= self.size() {
+            return Ok(vec![0xff; usize::try_from(length).unwrap_or(usize::MAX)]);
+        }
+        let mut bytes = self.flash.read(offset, length)?;
+        for (at, byte) in (offset..).zip(&mut bytes) {
+            if self.region.contains(&at) {
+                *byte = 0xff;
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn md5(&mut self, offset: u32, length: u32) -> Result<[u8; 16], DeviceError> {
+        if self.touches(offset, length) {
+            Ok(Md5::digest(self.read(offset, length)?).into())
+        } else {
+            self.flash.md5(offset, length)
+        }
+    }
+}
+
 /// A dump of a whole flash chip.
 #[derive(Clone, Debug)]
 pub struct Dump {

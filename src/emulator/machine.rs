@@ -10,6 +10,7 @@ use super::{EmulatorError, FlashImage, Program};
 use crate::agent::otadata::{ENTRY, Entry, Label, SECTOR, State};
 use crate::chip::Chip;
 use crate::device::{self, SlotReport};
+use crate::monitor;
 use crate::virtual_device::bootloader::Target;
 
 /// What comes out of the serial port, all power-ons one after the other.
@@ -188,7 +189,7 @@ impl Machine {
 /// The text at which an emulator that keeps flash in memory ends by itself.
 const fn exit_on(until: Until) -> &'static str {
     match until {
-        Until::Loaded => serial::LOADED,
+        Until::Loaded => monitor::LOADED,
         Until::Armed => serial::ON_TRIAL,
         Until::Installed => serial::INSTALLED,
         Until::Confirmed | Until::Over(_) => serial::CONFIRMED,

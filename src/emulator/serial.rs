@@ -4,62 +4,36 @@
 //! Two programs speak: ESP-IDF's bootloader, and the firmware that `init` writes. An image prints
 //! what it likes, so a line only says when to look into flash, and never decides alone.
 
-use crate::monitor::{Decoder, Event};
+use std::time::Duration;
+
+use crate::monitor::{self, Decoder, Event, LOADED, Piece, plain};
 use crate::virtual_device::bootloader::Target;
 
-/// Bytes of a line that are kept.
-pub const LONGEST_LINE: usize = 512;
+/// Characters of a line that are kept.
+const LONGEST_LINE: usize = 512;
 
-/// Cuts a stream of bytes into lines.
+/// Cuts a stream of bytes into lines that may go to a terminal.
 #[derive(Debug, Default)]
-pub struct Lines {
-    line: Vec<u8>,
-    is_cut: bool,
-}
+pub struct Lines(monitor::Lines);
 
 impl Lines {
     /// Takes bytes as they come, and gives every line that is whole.
     pub fn take(&mut self, bytes: &[u8]) -> Vec<String> {
-        let mut whole = Vec::new();
-        for byte in bytes {
-            match byte {
-                b'\n' => whole.push(self.finish()),
-                _ if self.line.len() < LONGEST_LINE => self.line.push(*byte),
-                _ => self.is_cut = true,
-            }
-        }
-        whole
+        self.0.take(bytes, Duration::ZERO).iter().filter_map(text).collect()
     }
 
     /// What stands in the last line, which nothing has ended.
     pub fn rest(&mut self) -> Option<String> {
-        (!self.line.is_empty()).then(|| self.finish())
-    }
-
-    fn finish(&mut self) -> String {
-        let line = std::mem::take(&mut self.line);
-        let mark = if std::mem::take(&mut self.is_cut) { " […]" } else { "" };
-        format!("{}{mark}", plain(&line))
+        self.0.rest().as_ref().and_then(text)
     }
 }
 
-/// The text of a line that may go to a terminal: without colours and other control characters.
-fn plain(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    let mut plain = String::with_capacity(text.len());
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            // A control sequence of ECMA-48 ends at the first letter: ESP-IDF colours its log.
-            '\u{1b}' => {
-                let _ = characters.by_ref().find(char::is_ascii_alphabetic);
-            }
-            '\t' => plain.push(' '),
-            control if control.is_control() => {}
-            other => plain.push(other),
-        }
-    }
-    plain.trim_end().to_owned()
+/// The begin of a line.
+fn text(piece: &Piece) -> Option<String> {
+    let text = plain(&piece.bytes);
+    let text = text.trim_end();
+    let kept = text.char_indices().nth(LONGEST_LINE).and_then(|(end, _)| text.get(..end));
+    piece.begins.then(|| kept.map_or_else(|| text.to_owned(), |kept| format!("{kept} […]")))
 }
 
 /// A line that means something.
@@ -88,8 +62,6 @@ pub enum Word {
     Says(String),
 }
 
-/// What the bootloader says before the offset of the app that it starts.
-pub const LOADED: &str = "Loaded app from partition at offset ";
 /// What the firmware says of an image on trial.
 pub const ON_TRIAL: &str = "updates: this image is on trial";
 /// What it says of a settled one.
@@ -141,12 +113,13 @@ mod tests {
     #[test]
     fn a_line_without_an_end_costs_no_more_than_its_limit() {
         let mut lines = Lines::default();
+        let mut found = Vec::new();
         for _ in 0..1000 {
-            assert_eq!(lines.take(&[b'x'; 1000]), [""; 0]);
+            found.extend(lines.take(&[b'x'; 1000]));
         }
-        assert!(lines.line.capacity() <= 2 * LONGEST_LINE);
+        found.extend(lines.take(b"\nnext\n"));
         let expected = format!("{} […]", "x".repeat(LONGEST_LINE));
-        assert_eq!(lines.take(b"\nnext\n"), [expected, "next".to_owned()]);
+        assert_eq!(found, [expected, "next".to_owned()]);
     }
 
     #[test]
@@ -162,10 +135,11 @@ mod tests {
         let mut lines = Lines::default();
         let noise = b"\x1b[0;32mI (30) boot: hi\x1b[0m\x07\x00 \xff\xfe\xc3(\n\x1b]0;title\n";
         let found = lines.take(noise);
-        assert_eq!(found, ["I (30) boot: hi \u{fffd}\u{fffd}\u{fffd}(", "itle"]);
+        let shown = ["I (30) boot: hi\\x07\\x00 \\xff\\xfe\\xc3(", "\\x1b]0;title"];
+        assert_eq!(found, shown);
         let every: Vec<u8> = (0..=u8::MAX).collect();
         let text = lines.take(&every).concat() + &lines.rest().unwrap();
-        assert!(!text.chars().any(char::is_control), "{text:?}");
+        assert!(!text.chars().any(|it| it.is_control() && it != '\t'), "{text:?}");
     }
 
     #[test]

@@ -3,14 +3,16 @@
 use super::Event;
 
 /// What the bootloader says before the offset of the app that it starts.
-const LOADED: &str = "Loaded app from partition at offset ";
+pub const LOADED: &str = "Loaded app from partition at offset ";
 /// How the lines begin by which programs of esp-hal and ESP-IDF end. What follows says where or why.
-const CRASHES: [&str; 5] = [
+const CRASHES: [&str; 7] = [
     "panicked at ",
     "Guru Meditation Error: ",
     "abort() was called at ",
     "assert failed: ",
     "Task watchdog got triggered",
+    "Brownout detector was triggered",
+    "***ERROR*** A stack overflow in task ",
 ];
 
 /// How the ROM says that there is no bootloader, or a damaged one: it does so again and again.
@@ -33,9 +35,27 @@ pub(super) fn event(line: &str) -> Option<Event> {
     if let Some(reason) = trouble(line) {
         return Some(Event::BootTrouble { reason: reason.to_owned() });
     }
-    let crash = CRASHES.iter().any(|start| line.starts_with(start))
-        || line == "Brownout detector was triggered";
-    crash.then(|| Event::Crash { reason: line.to_owned() })
+    let text = without_head(line);
+    let is_crash = CRASHES.iter().any(|start| text.starts_with(start)) || is_panic_of_std(text);
+    is_crash.then(|| Event::Crash { reason: text.to_owned() })
+}
+
+/// A line without the head of an error in a log: `E (905294) task_wdt: `, or early `E BOD: `.
+fn without_head(line: &str) -> &str {
+    let text = || {
+        let rest = line.strip_prefix("E ")?;
+        let rest = if rest.starts_with('(') { rest.split_once(") ")?.1 } else { rest };
+        let (tag, text) = rest.split_once(": ")?;
+        (!tag.contains(' ')).then_some(text)
+    };
+    text().unwrap_or(line)
+}
+
+/// How a thread of Rust's standard library ends: `thread 'main' panicked at …`, and since 1.91
+/// `thread 'main' (1) panicked at …`.
+fn is_panic_of_std(text: &str) -> bool {
+    let thread = text.strip_prefix("thread '").and_then(|rest| rest.split_once(" panicked at "));
+    thread.is_some_and(|(name, _)| name.ends_with(['\'', ')']))
 }
 
 /// `0x1 (POWERON),boot:0x8 (SPI_FAST_FLASH_BOOT)`
@@ -156,15 +176,39 @@ mod tests {
 
     #[test]
     fn a_program_that_ends_by_itself_is_a_crash() {
-        for line in [
-            "panicked at src/pump.rs:21:5:",
-            "Guru Meditation Error: Core  0 panic'ed (Load access fault). Exception was unhandled.",
-            "abort() was called at PC 0x42007ae4 on core 0",
-            "assert failed: app_main main.c:7 (false)",
-            "Brownout detector was triggered",
+        for (head, text) in [
+            ("", "panicked at src/pump.rs:21:5:"),
+            ("", "thread 'main' panicked at src/main.rs:12:5:"),
+            ("", "thread '<unnamed>' (2) panicked at src/main.rs:12:5:"),
+            (
+                "",
+                "Guru Meditation Error: Core  0 panic'ed (Load access fault). Exception was \
+                 unhandled.",
+            ),
+            ("", "abort() was called at PC 0x42007ae4 on core 0"),
+            ("", "assert failed: app_main main.c:7 (false)"),
+            ("", "***ERROR*** A stack overflow in task main has been detected."),
+            ("", "Brownout detector was triggered"),
+            ("E BOD: ", "Brownout detector was triggered"),
+            (
+                "E (905294) task_wdt: ",
+                "Task watchdog got triggered. The following tasks/users did not reset the \
+                 watchdog in time:",
+            ),
+            ("E (12:34:56.789) x: ", "assert failed: app_main main.c:7 (false)"),
         ] {
-            assert_eq!(event(line), Some(Event::Crash { reason: line.into() }), "{line}");
+            let expected = Event::Crash { reason: text.into() };
+            assert_eq!(event(&format!("{head}{text}")), Some(expected), "{head}{text}");
         }
-        assert_eq!(event("nobody panicked at noon"), None);
+        for line in [
+            "nobody panicked at noon",
+            "thread 'main' says that somebody panicked at noon",
+            "E (1) main: nobody panicked at noon",
+            "E it says: panicked at noon",
+            "I (1) main: panicked at noon",
+            "E (1) task_wdt: Tasks currently running:",
+        ] {
+            assert_eq!(event(line), None, "{line}");
+        }
     }
 }

@@ -12,6 +12,9 @@ pub struct Decoder {
     slots: Vec<(u32, String)>,
     /// Bytes of the release that is downloaded.
     size: Option<u32>,
+    /// The image runs although nothing selects it. Once it is selected, the firmware says `confirmed`
+    /// too, and no trial has ended by that.
+    is_last_resort: bool,
 }
 
 impl Decoder {
@@ -34,6 +37,9 @@ impl Decoder {
             }
             Event::Found { size, .. } => self.size = Some(*size),
             Event::Progress { size, .. } => *size = self.size,
+            Event::LastResort => self.is_last_resort = true,
+            Event::OnTrial { .. } => self.is_last_resort = false,
+            Event::Confirmed if self.is_last_resort => event = Event::Settled,
             _ => {}
         }
         Some(event)
@@ -69,6 +75,23 @@ mod tests {
         assert_eq!(decoder.event("updates: 131072 bytes"), progress(None));
         decoder.event("updates: found 0.1.1, 655504 bytes").unwrap();
         assert_eq!(decoder.event("updates: 131072 bytes"), progress(Some(655_504)));
+    }
+
+    #[test]
+    fn a_last_resort_that_settles_confirms_nothing() {
+        let mut decoder = Decoder::default();
+        let confirmed = "updates: confirmed";
+        assert_eq!(decoder.event(confirmed), Some(Event::Confirmed));
+        let last_resort = "updates: this image is the last resort: otadata does not select it";
+        assert_eq!(decoder.event(last_resort), Some(Event::LastResort));
+        for _ in 0..2 {
+            assert_eq!(decoder.event(confirmed), Some(Event::Settled));
+        }
+        for next in ["updates: this image is on trial", "rst:0x1 (POWERON),boot:0x8 (SPI)"] {
+            decoder.event(last_resort).unwrap();
+            decoder.event(next).unwrap();
+            assert_eq!(decoder.event(confirmed), Some(Event::Confirmed), "{next}");
+        }
     }
 
     proptest::proptest! {

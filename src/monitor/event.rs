@@ -133,7 +133,7 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// An update came to nothing, and the device goes on as it is.
+    /// Something came to nothing, most often an update, and the device goes on as it is.
     Trouble {
         /// Why.
         reason: String,
@@ -243,7 +243,7 @@ impl fmt::Display for Event {
             Self::ReportsWait { count, reason } => write!(f, "{count} reports wait: {reason}"),
             Self::Setting { problem } => write!(f, "setting: {problem}"),
             Self::NoUpdates { reason } => write!(f, "no updates: {reason}"),
-            Self::Trouble { reason } => write!(f, "no update this time: {reason}"),
+            Self::Trouble { reason } => write!(f, "trouble: {reason}"),
             Self::Network { state } => write!(f, "network: {state}"),
             Self::Connection { reason } => write!(f, "connection: {reason}"),
             Self::Crash { reason } => write!(f, "crash: {reason}"),

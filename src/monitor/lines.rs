@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Bytes of a line that are kept together: enough for 32 KB of stack, the most that esp-backtrace dumps,
 /// in hexadecimal. What follows them is shown as well, as a piece of its own, and means nothing any
 /// more.
-pub const LONGEST_LINE: usize = 72 * 1024;
+const LONGEST_LINE: usize = 72 * 1024;
 
 /// A line, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,9 +16,10 @@ mod unwind;
 mod visible;
 
 pub use address::{addresses, stack_dump};
+pub use boot_words::LOADED;
 pub use decoder::Decoder;
 pub use event::{Event, Mood};
-pub use lines::{LONGEST_LINE, Lines, Piece};
+pub use lines::{Lines, Piece};
 pub use symbols::{Frame, Symbols, SymbolsError};
 pub use until::{Until, Verdict};
 pub use visible::{coloured, plain, unsaid};

@@ -10,14 +10,18 @@ use super::unwind::Unwind;
 
 /// Functions that an address can be in: what was inlined into what.
 const MOST_FRAMES: usize = 16;
+/// Sections of code that are read. A program of ESP-IDF has fewer than ten.
+const MOST_SECTIONS: usize = 1000;
+/// Symbols that are read. The largest programs have some ten thousand.
+const MOST_SYMBOLS: usize = 1_000_000;
 
 /// Names and lines of one program. Nothing is done before somebody asks, but for the list of its
 /// functions.
 pub struct Symbols<'data> {
     dwarf: addr2line::Context<EndianSlice<'data, LittleEndian>>,
-    /// Sections of code: start, bytes.
+    /// Sections of code by their start: start, bytes.
     code: Vec<(u64, &'data [u8])>,
-    /// Functions by their start: start, bytes, name as the linker has it.
+    /// Functions that have a name, by their start: start, bytes, name as the linker has it.
     functions: Vec<(u64, u64, &'data str)>,
     unwind: Unwind<'data>,
     is_risc_v: bool,
@@ -74,12 +78,16 @@ impl<'data> Symbols<'data> {
         let dwarf = dwarf.and_then(addr2line::Context::from_dwarf).map_err(SymbolsError::Dwarf)?;
         let code = elf.sections().filter(|section| is_code(section.flags()));
         let code = code.filter_map(|section| Some((section.address(), section.data().ok()?)));
-        let code = code.collect();
-        let functions = elf.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text);
+        let code = code.filter(|(_, bytes)| !bytes.is_empty()).take(MOST_SECTIONS);
+        let mut code: Vec<(u64, &[u8])> = code.collect();
+        code.sort_by_key(|(start, bytes)| (*start, bytes.len()));
+        let symbols = elf.symbols().take(MOST_SYMBOLS);
+        let functions = symbols.filter(|symbol| symbol.kind() == SymbolKind::Text);
         let mut functions: Vec<(u64, u64, &str)> = functions
             .filter_map(|symbol| Some((symbol.address(), symbol.size(), symbol.name().ok()?)))
+            .filter(|(.., name)| !name.is_empty())
             .collect();
-        functions.sort_unstable();
+        functions.sort_by_key(|(start, size, _)| (*start, *size));
         let unwind = Unwind::new(section(".debug_frame"));
         Ok(Self { dwarf, code, functions, unwind, is_risc_v: machine == EM_RISCV })
     }
@@ -142,17 +150,16 @@ impl<'data> Symbols<'data> {
 
     /// The code from an address to the end of its section.
     fn bytes_from(&self, address: u64) -> Option<&'data [u8]> {
-        self.code.iter().find_map(|(start, bytes)| {
-            let offset = usize::try_from(address.checked_sub(*start)?).ok()?;
-            bytes.get(offset..).filter(|rest| !rest.is_empty())
-        })
+        let after = self.code.partition_point(|(start, _)| *start <= address);
+        let (start, bytes) = self.code.get(..after)?.last()?;
+        let offset = usize::try_from(address.checked_sub(*start)?).ok()?;
+        bytes.get(offset..).filter(|rest| !rest.is_empty())
     }
 
     /// The name of the function around an address, by the list of symbols.
     fn function(&self, address: u64) -> Option<&'data str> {
         let after = self.functions.partition_point(|(start, ..)| *start <= address);
-        let mut before = self.functions.get(..after)?.iter().rev();
-        let (start, size, name) = before.find(|(.., name)| !name.is_empty())?;
+        let (start, size, name) = self.functions.get(..after)?.last()?;
         let is_inside = address.checked_sub(*start)? < *size;
         is_inside.then_some(*name)
     }

@@ -15,6 +15,11 @@ pub enum Until {
     Text(String),
 }
 
+/// The events that can be waited for.
+const KEYWORDS: [&str; 2] = ["confirmed", "fell-back"];
+/// How alike a text and a keyword are, from 0 to 1, where the keyword may be meant.
+const ALIKE: f64 = 0.9;
+
 /// How a watch ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -45,6 +50,14 @@ impl fmt::Display for Until {
 }
 
 impl Until {
+    /// The keyword that may be meant by a text.
+    pub fn meant(&self) -> Option<&'static str> {
+        let Self::Text(text) = self else { return None };
+        let is_alike =
+            |keyword: &&str| strsim::jaro_winkler(&text.to_lowercase(), keyword) >= ALIKE;
+        KEYWORDS.into_iter().find(is_alike)
+    }
+
     /// Judges an event.
     pub fn judge(&self, event: &Event) -> Option<Verdict> {
         match (self, event) {
@@ -85,6 +98,27 @@ mod tests {
         for event in [Event::Settled, Event::OnTrial { bootloader_rollback: false }] {
             assert_eq!(confirmed.judge(&event), None);
             assert_eq!(fell_back.judge(&event), None);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_almost_a_keyword_may_be_meant_as_one() {
+        for keyword in KEYWORDS {
+            assert_eq!(Until::from(keyword).to_string(), keyword);
+            assert!(!matches!(Until::from(keyword), Until::Text(_)), "{keyword}");
+        }
+        for (text, meant) in [
+            ("fellback", Some("fell-back")),
+            ("fell back", Some("fell-back")),
+            ("Confirmed", Some("confirmed")),
+            ("confirm", Some("confirmed")),
+            ("confirmed", None),
+            ("fell-back", None),
+            ("updates: confirmed", None),
+            ("connected", None),
+            ("sensors: ok", None),
+        ] {
+            assert_eq!(Until::from(text).meant(), meant, "{text}");
         }
     }
 

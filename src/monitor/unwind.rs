@@ -68,10 +68,12 @@ impl<'data> Unwind<'data> {
                 }
             };
             let next = found.map(|address| (address, end)).or_else(|| {
-                let offset = (end..).step_by(4).take(stack.len()).find(|offset| {
-                    word(*offset).is_some_and(|word| is_return_address(word) && !is_start(word))
-                })?;
-                Some((word(offset)?, offset.saturating_add(WORD)))
+                let first = usize::try_from(end.checked_div(WORD)?).ok()?;
+                let mut above = stack.iter().copied().enumerate().skip(first);
+                let (index, found) =
+                    above.find(|(_, word)| is_return_address(*word) && !is_start(*word))?;
+                let offset = i64::try_from(index).ok()?.checked_mul(WORD)?;
+                Some((found, offset.saturating_add(WORD)))
             });
             let Some((address, end)) = next else { break };
             calls.push(address);
@@ -101,5 +103,42 @@ impl<'data> Unwind<'data> {
             Some((_, RegisterRule::Undefined)) => Some(Rule::Outermost),
             Some(_) | None => Some(Rule::Lost { frame }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A rule for 0x42000000 to 0x42000100: the frame ends so many bytes above the stack pointer.
+    fn section(frame: u64) -> Vec<u8> {
+        // Version 3, no augmentation, code in bytes, data in words downwards, `ra`; DW_CFA_def_cfa sp.
+        let mut common = vec![0xff, 0xff, 0xff, 0xff, 3, 0, 1, 0x7c, 1, 0x0c, 2];
+        let mut rest = frame;
+        while rest >= 0x80 {
+            common.push(0x80 | u8::try_from(rest & 0x7f).unwrap());
+            rest >>= 7;
+        }
+        common.push(u8::try_from(rest).unwrap());
+        let mut bytes = u32::try_from(common.len()).unwrap().to_le_bytes().to_vec();
+        bytes.extend(common);
+        bytes.extend([12_u32, 0, 0x4200_0000, 0x100].map(u32::to_le_bytes).concat());
+        bytes
+    }
+
+    #[test]
+    fn a_frame_of_any_size_ends_the_walk_or_leads_on() {
+        let stack = [1, 2, 3, 4];
+        let calls = |frame| {
+            let section = section(frame);
+            let is_call = |word| word == 3 || word == 4;
+            Unwind::new(&section).calls(0x4200_0010, &stack, is_call, |_| false)
+        };
+        assert_eq!(calls(0), [3, 4]);
+        assert_eq!(calls(12), [4]);
+        for frame in [16, 1 << 32, i64::MAX.unsigned_abs() - 3, i64::MAX.unsigned_abs(), u64::MAX] {
+            assert!(calls(frame).len() <= stack.len(), "{frame:#x}");
+        }
+        assert_eq!(calls(i64::MAX.unsigned_abs()), [0; 0]);
     }
 }

@@ -29,7 +29,8 @@ pub enum Format {
     /// For people.
     #[default]
     Human,
-    /// One JSON object on standard output, on success and on failure.
+    /// One JSON object on standard output, on success and on failure; before it
+    /// `monitor` prints one for each line of the device.
     Json,
     /// Annotations for GitHub Actions, on the file and line they are about.
     Github,

@@ -18,4 +18,4 @@ mod tls_verdict;
 pub use device::{Firmware, Hardware, StartFault, Started, VirtualDevice};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

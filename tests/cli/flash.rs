@@ -77,7 +77,7 @@ fn a_blank_board_gets_everything_and_boots_the_first_slot() {
         assert_eq!(device.mac.as_deref(), Some("24:0a:c4:00:00:01"));
         assert_eq!(device.slot.as_deref(), Some("ota_0"));
         // Whatever could boot before the choice is there before the choice is.
-        assert_eq!(written(&device), ["app in ota_0", "bootloader", "table"]);
+        assert_eq!(written(&device), ["app", "bootloader", "table"]);
         assert_eq!(device.otadata, [FlashedEntry { entry: 0, seq: Some(1) }]);
         let slots = device.slots.unwrap();
         assert_eq!(slots.next_boot.without_rollback, "ota_0");
@@ -108,7 +108,7 @@ fn where_the_second_slot_was_active_the_new_image_boots() {
     let board = Board::start(&project, &running("2-updated"), &["--once"]);
     flashed(&project, &board, &[], |device| {
         assert_eq!(device.slot.as_deref(), Some("ota_0"));
-        assert_eq!(written(&device), ["app in ota_0"]);
+        assert_eq!(written(&device), ["app"]);
         assert_eq!(device.otadata, [FlashedEntry { entry: 0, seq: Some(3) }]);
     });
     board.ended();
@@ -163,7 +163,12 @@ fn a_dry_run_tells_the_plan_and_writes_nothing() {
     let board = Board::start(&project, &before, &["--once"]);
     flashed(&project, &board, &["--dry-run", "--erase", "all"], |device| {
         assert!(device.dry_run);
-        assert_eq!(written(&device), ["app in ota_0"]);
+        // As it will be once all is erased.
+        assert_eq!(
+            (device.slot.as_deref(), device.erased.as_deref()),
+            (Some("ota_0"), Some("all"))
+        );
+        assert_eq!(written(&device), ["app", "bootloader", "table"]);
         assert!(device.slots.is_none() && device.otadata.is_empty());
     });
     board.ended();
@@ -176,7 +181,9 @@ fn the_slot_is_the_one_that_was_named() {
     let board = Board::start(&project, &running("2-updated"), &["--once"]);
     flashed(&project, &board, &["--slot", "ota_1"], |device| {
         assert_eq!(device.slot.as_deref(), Some("ota_1"));
-        assert!(device.notes.iter().any(|note| note.contains("ota_1 was what booted")));
+        assert!(device.notes.iter().any(|note| {
+            note.ends_with("ota_1 is, which boots now: ota_0 boots until the install is over")
+        }));
     });
     board.ended();
     holds(&project, "slot=ota_1,version=1.2.0,state=valid,label=ok,proof=intact");
@@ -297,11 +304,18 @@ fn a_table_that_loses_data_is_refused_unless_that_is_allowed() {
          end; the data in `phy_init` can no longer be reached\n  \
          help: dump the flash first where they matter, then pass `--allow-data-loss`\n",
     );
+    let board = Board::start(&project, &flash_before, &[]);
+    flash(&project, &board, &["--erase", "otadata", "--yes"])
+        .exits(1)
+        .stdout("")
+        .stderr_is(|text| text.contains("the new table loses data"));
+    board.stopped();
+    assert!(fs::read(project.path("board.bin")).unwrap() == flash_before, "it was erased");
     let board = Board::start(&project, &flash_before, &["--once"]);
     flashed(&project, &board, &["--allow-data-loss"], |device| {
         // What boots now lies where ota_0 is going to be: it stays until the app is whole.
         assert_eq!(device.slot.as_deref(), Some("ota_1"));
-        assert_eq!(written(&device), ["app in ota_1", "bootloader", "table"]);
+        assert_eq!(written(&device), ["app", "bootloader", "table"]);
         assert_eq!(
             device.notes.iter().filter(|note| note.contains("--allow-data-loss")).count(),
             2
@@ -351,16 +365,16 @@ fn a_chip_with_secure_boot_gets_what_is_signed_and_nothing_else() {
     let project = project.file("app.bin", &signed);
     let board = Board::start(&project, &running("2-updated"), &["--secure-boot"]);
     flashed(&project, &board, &[], |device| {
-        assert_eq!(written(&device), ["app in ota_0"]);
+        assert_eq!(written(&device), ["app"]);
         assert!(device.notes.iter().any(|note| note.contains("eFuses")), "{:?}", device.notes);
     });
     board.stopped();
     assert!(fs::read(project.path("board.bin")).unwrap()[SLOTS[0]..].starts_with(&signed));
-    // The bootloader would have to be signed, too.
+    // The bootloader would have to be signed, too; and nothing is erased for it.
     refused(
         &project,
-        (&BLANK, &["--secure-boot"]),
-        &[],
+        (&running("2-updated"), &["--secure-boot"]),
+        &["--erase", "all", "--yes"],
         1,
         "error: the chip has Secure Boot on, and the bootloader `espflash 4.7 (ESP-IDF \
          v6.1-829-g9a97f6c54ec)` is not signed: the chip would never start it\n  \
@@ -388,7 +402,7 @@ fn a_bootloader_of_somebodys_own_stays_and_espflashs_comes_when_it_is_asked_for(
     own[..length].copy_from_slice(&changed);
     let board = Board::start(&project, &own, &[]);
     flashed(&project, &board, &[], |device| {
-        assert_eq!(written(&device), ["app in ota_0"]);
+        assert_eq!(written(&device), ["app"]);
         let note = device.notes.iter().find(|note| note.contains("is kept")).unwrap();
         assert!(note.contains("ESP-IDF v6.0-829"), "{note}");
     });
@@ -408,7 +422,7 @@ fn a_bootloader_of_somebodys_own_stays_and_espflashs_comes_when_it_is_asked_for(
     small[..length].copy_from_slice(&restated);
     let board = Board::start(&project, &small, &["--once"]);
     flashed(&project, &board, &[], |device| {
-        assert_eq!(written(&device), ["app in ota_0", "bootloader"]);
+        assert_eq!(written(&device), ["app", "bootloader"]);
         let said = |words: &str| device.notes.iter().any(|note| note.contains(words));
         assert!(said("2MB of flash, and says 4MB now"), "{:?}", device.notes);
     });
@@ -483,7 +497,7 @@ fn several_boards_are_flashed_at_once_and_each_has_its_own_end() {
             assert_eq!(first.slots.as_ref().unwrap().next_boot.without_rollback, "ota_0");
             let error = second.error.as_ref().unwrap();
             assert!(error.message.ends_with("has an esp32c6, not an esp32c3"), "{error:?}");
-            assert_eq!(written(third), ["app in ota_0"]);
+            assert_eq!(written(third), ["app"]);
         })
         .stderr("");
     first
@@ -495,11 +509,115 @@ fn several_boards_are_flashed_at_once_and_each_has_its_own_end() {
                 && text.contains("    help: pass the right `--chip`")
         })
         .stderr("");
-    let port = boards[0].port.as_str();
-    first.refuses(
+    let twice = project("1.2.0");
+    let board = Board::start(&twice, &BLANK, &[]);
+    let port = board.port.as_str();
+    twice.refuses(
         "flash",
         ["flash", "--app", "app.bin", "--port", port, "--port", port],
         (2, &format!("error: `{port}` is named twice\n  help: name each board once\n")),
+    );
+}
+
+#[test]
+fn an_image_without_a_digest_boots_and_so_it_stays() {
+    let project = project("1.2.0");
+    let mut flash_before = running("1-installed");
+    // `hash_appended`: a bootloader goes by the checksum then.
+    flash_before[SLOTS[0] + 23] = 0;
+    let board = Board::start(&project, &flash_before, &[]);
+    flashed(&project, &board, &[], |device| {
+        assert_eq!(device.slot.as_deref(), Some("ota_1"));
+        let slots = device.slots.unwrap();
+        assert_eq!(slots.slots[0].proof, "unproven");
+        assert!(slots.slots[0].reason.is_some());
+    });
+}
+
+#[test]
+fn without_a_table_settings_and_what_will_boot_stay() {
+    let project = project("1.2.0");
+    let mut flash_before = running("2-updated");
+    flash_before[0x8000..0x9000].fill(0xff);
+    let board = Board::start(&project, &flash_before, &["--once"]);
+    flashed(&project, &board, &[], |device| {
+        assert_eq!(device.slot.as_deref(), Some("ota_0"));
+        assert_eq!(written(&device), ["app", "table"]);
+    });
+    board.ended();
+    let after = fs::read(project.path("board.bin")).unwrap();
+    assert!(after[0x9000..0xe000] == flash_before[0x9000..0xe000], "nvs is another");
+    assert!(after[SLOTS[1]..] == flash_before[SLOTS[1]..], "what will boot is another");
+    // What is no NVS is nobody's to write over.
+    flash_before[0x9000..0xe000].fill(0x5a);
+    let board = Board::start(&project, &flash_before, &[]);
+    flashed(&project, &board, &["--dry-run"], |device| {
+        assert!(device.notes.iter().any(|note| note.contains("is no NVS, and stays")));
+    });
+    flash(&project, &board, &["--wifi-ssid", "Workshop", "--wifi-open"]).exits(1).stdout("").stderr(
+        "error: what is at 0x9000, where `nvs` belongs, is no NVS, and there is no table that says \
+         what it is\n  \
+         help: give it up with `--erase nvs`, or dump the flash and look at it first\n",
+    );
+    board.stopped();
+    assert!(fs::read(project.path("board.bin")).unwrap() == flash_before);
+}
+
+/// A table elsewhere, for a bootloader of somebody's own; and back.
+#[test]
+fn a_table_that_moves_leaves_no_other_behind() {
+    let project = project("1.2.0");
+    refused(
+        &project,
+        (&BLANK, &[]),
+        &["--table-offset", "0x10000", "--partitions", "moved.csv"],
+        3,
+        "error: `moved.csv` could not be read\n  caused by: [SYSTEM]\n  \
+         help: check the path, and that you may read it\n",
+    );
+    let moved = "nvs,data,nvs,0x11000,0x5000\notadata,data,ota,0x16000,0x2000\n\
+                 ota_0,app,ota_0,0x20000,0x140000\nota_1,app,ota_1,0x160000,0x140000\n";
+    let project = project.file("moved.csv", moved);
+    let there = ["--table-offset", "0x10000", "--partitions", "moved.csv", "--allow-data-loss"];
+    refused(
+        &project,
+        (&BLANK, &[]),
+        &there,
+        1,
+        "error: espflash's bootloader looks for the table at 0x8000, not at 0x10000\n  \
+         help: pass one that was built for it: `--bootloader FILE`, or leave the table at 0x8000\n",
+    );
+    let mut own = image::bootloader(Chip::Esp32c3, FlashSize::DEFAULT).unwrap();
+    own.truncate(usize::try_from(image::read(&own, None).unwrap().len).unwrap());
+    let at = own.windows(4).position(|word| word == b"v6.1").unwrap();
+    own[at + 3] = b'0';
+    let project = project.file("own.bin", material::with_checksum(own));
+    let board = Board::start(&project, &running("2-updated"), &[]);
+    let with_own = [&there[..], &["--bootloader", "own.bin"]].concat();
+    flashed(&project, &board, &with_own, |device| {
+        // The table is there before the bootloader that looks for it.
+        assert_eq!(written(&device), ["app", "table", "bootloader", "nvs"]);
+        assert_eq!(device.slots.unwrap().table.offset, 0x10000);
+    });
+    flash(&project, &board, &with_own)
+        .exits(0)
+        .stdout_is(|text| text.matches("is there already").count() == 3)
+        .stderr("");
+    board.stopped();
+    let after = fs::read(project.path("board.bin")).unwrap();
+    assert!(after[0x8000..0x9000].iter().all(|byte| *byte == 0xff), "the old table is still there");
+    // Where somebody else left two, nobody knows which of them counts.
+    let mut two = after.clone();
+    two[0x8000..0x9000].copy_from_slice(&running("2-updated")[0x8000..0x9000]);
+    refused(
+        &project,
+        (&two, &[]),
+        &there,
+        1,
+        "error: there are partition tables at 0x8000, 0x10000: which of them its bootloader looks at \
+         is not known\n  \
+         help: pass the bootloader as well, `--bootloader FILE` or `--bootloader espflash`, or \
+         `--erase all`\n",
     );
 }
 
@@ -594,7 +712,10 @@ fn every_chip_is_flashed_and_boots() {
 
 #[test]
 fn a_monitor_follows_where_somebody_reads_it() {
-    let project = project("1.2.0");
+    // What cargo built last is not what is flashed.
+    let elf: &[u8] = include_bytes!("../vectors/elf/pump.elf");
+    let project =
+        project("1.2.0").file("target/riscv32imc-unknown-none-elf/release/thermostat", elf);
     let board = Board::start(&project, &running("2-updated"), &[]);
     let port = &board.port;
     let (mut child, first) =
@@ -605,6 +726,7 @@ fn a_monitor_follows_where_somebody_reads_it() {
     while !said.contains(&format!("watching {port}")) {
         assert_ne!(std::io::BufRead::read_line(&mut stderr, &mut said).unwrap(), 0, "{said}");
     }
+    assert!(!said.contains("addresses are looked up"), "{said}");
     let id = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));

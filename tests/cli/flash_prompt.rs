@@ -17,6 +17,28 @@ const PASSPHRASE: &str = "correct horse battery";
 #[test]
 fn a_passphrase_is_asked_for_and_not_shown_while_it_is_typed() {
     let project = Project::made().file("app.bin", material::image("1.2.0"));
+    let (rest, status) = answered(&project, PASSPHRASE);
+    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}: {rest}");
+    assert!(!rest.contains(PASSPHRASE), "{rest}");
+    assert!(rest.contains("wifi_ssid, wifi_psk"), "{rest}");
+    let flash = std::fs::read(project.path("board.bin")).unwrap();
+    let settings = nvs::settings(&flash[0x9000..0xe000]).unwrap();
+    assert_eq!(settings.wifi.unwrap().psk().unwrap().reveal(), PASSPHRASE);
+}
+
+#[test]
+fn nothing_typed_is_said_so_and_nothing_is_flashed() {
+    let project = Project::made().file("app.bin", material::image("1.2.0"));
+    let (rest, status) = answered(&project, "");
+    assert!(matches!(status, WaitStatus::Exited(_, 2)), "{status:?}: {rest}");
+    assert!(rest.contains("error: no passphrase was typed for the network `Workshop`"), "{rest}");
+    assert!(rest.contains("run it again") && rest.contains("`--wifi-open`"), "{rest}");
+    assert!(!rest.contains("terminal"), "{rest}");
+    assert!(!project.path("board.bin").exists());
+}
+
+/// What `flash` says after its question was answered with `line`.
+fn answered(project: &Project, line: &str) -> (String, WaitStatus) {
     let flash = project.command([
         "flash",
         "--app",
@@ -44,13 +66,7 @@ fn a_passphrase_is_asked_for_and_not_shown_while_it_is_typed() {
         }
         thread::sleep(Duration::from_millis(20));
     }
-    session.send_line(PASSPHRASE).unwrap();
+    session.send_line(line).unwrap();
     let rest = session.exp_eof().unwrap();
-    let status = session.process().wait().unwrap();
-    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}: {rest}");
-    assert!(!rest.contains(PASSPHRASE), "{rest}");
-    assert!(rest.contains("wifi_ssid, wifi_psk"), "{rest}");
-    let flash = std::fs::read(project.path("board.bin")).unwrap();
-    let settings = nvs::settings(&flash[0x9000..0xe000]).unwrap();
-    assert_eq!(settings.wifi.unwrap().psk().unwrap().reveal(), PASSPHRASE);
+    (rest, session.process().wait().unwrap())
 }

@@ -111,3 +111,39 @@ fn a_first_install_that_was_broken_off_is_taken_up_again() {
         assert_eq!(boots(&fs::read(project.path("board.bin")).unwrap()).as_deref(), Some("1.2.0"));
     }
 }
+
+/// Where bootloader and table are replaced there are moments without either. The next run heals them.
+#[test]
+fn a_cable_pulled_while_table_and_bootloader_are_replaced_is_healed_by_the_next_run() {
+    let mut before = running();
+    // Another table, with the same slots, and no bootloader that works.
+    let mut table = before[0x8000..0x8c00].to_vec();
+    let last = table.chunks(32).position(|row| row.starts_with(&[0xeb, 0xeb])).unwrap();
+    table[(last - 1) * 32..].fill(0xff);
+    before[0x8000..0x8c00].copy_from_slice(&table);
+    before[0..64].fill(0);
+    let project = Project::made().file("app.bin", material::image("1.2.0"));
+    for way in ["--no-stub", "--stub"] {
+        let whole = bytes_of(&project, &before, way);
+        for step in 0..14_u64 {
+            // The app is most of it, and it comes first.
+            let limit = (whole - step * (whole / 60)).saturating_sub(9).to_string();
+            let board = Board::start(&project, &before, &["--unplug-after", &limit]);
+            let arguments = ["flash", "--app", "app.bin", "-q", way, "--port", &board.port];
+            drop(project.run(arguments).stdout_is(|_| true).stderr_is(|_| true));
+            board.ended();
+            let left = fs::read(project.path("board.bin")).unwrap();
+            let old = ["1.1.0", "1.2.0"];
+            assert!(boots(&left).is_none_or(|version| old.contains(&version.as_str())), "{limit}");
+            let board = Board::start(&project, &left, &["--once"]);
+            project
+                .run(["flash", "--app", "app.bin", "-q", way, "--port", &board.port])
+                .exits(0)
+                .stdout_is(|text| text.contains("next boot: ota_0 (proven)"))
+                .stderr("");
+            board.ended();
+            let healed = fs::read(project.path("board.bin")).unwrap();
+            assert_eq!(boots(&healed).as_deref(), Some("1.2.0"), "{limit}");
+        }
+    }
+}

@@ -329,11 +329,16 @@ fn listing(root: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(root).unwrap().display().to_string().replace('\\', "/");
-            if path.symlink_metadata().unwrap().is_dir() {
+            if path.is_dir() {
                 found.insert(name, None);
                 folders.push(path);
-            } else {
-                found.insert(name, Some(fs::read(path).unwrap()));
+                continue;
+            }
+            match fs::read(path) {
+                Ok(bytes) => drop(found.insert(name, Some(bytes))),
+                // A virtual board beside it is just replacing its file.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => panic!("{name}: {error}"),
             }
         }
     }

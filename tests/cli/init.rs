@@ -20,7 +20,7 @@ fn an_empty_folder_becomes_a_project_that_passes_its_own_check() {
              src/ota/: the update agent, {} files\n  src/platform/: 9 files\n  \
              src/updates/: 3 files\n\
              signing keys in [ROOT]/configuration/esp-ota/keys/thermostat: keep a copy\n\
-             next:\n  cd thermostat\n  cargo esp-ota build\n  cargo esp-ota publish\n",
+             next:\n  cd thermostat\n  cargo esp-ota build\n  cargo esp-ota flash\n  cargo esp-ota publish\n",
             cargo_esp_ota::agent::sources().count()
         ))
         .stderr("");

@@ -143,7 +143,8 @@ fn what_is_missing_is_asked_for_until_the_answer_is_one() {
         .ends();
     assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
     assert!(rest.starts_with("project kettle for esp32c6 in `kettle`\n"), "{rest}");
-    assert!(rest.ends_with("next:\n  cd kettle\n  cargo esp-ota build\n  cargo esp-ota publish\n"));
+    let next = "cd kettle\n  cargo esp-ota build\n  cargo esp-ota flash\n  cargo esp-ota publish\n";
+    assert!(rest.ends_with(&format!("next:\n  {next}")), "{rest}");
     let settings = project.read("kettle/esp-ota.toml");
     for line in
         ["chip = \"esp32c6\"", "roots = [\"certs/root.pem\"]", "url = \"https://updates.test/k\""]

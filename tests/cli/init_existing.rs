@@ -116,7 +116,8 @@ fn an_esp_hal_project_gets_the_agent_and_keeps_what_it_has() {
              # for `rustflags`: SHA-256 and SHA-512 without unrolled loops, some 50 KB less\n  \
              \"--cfg\", 'sha2_backend_soft=\"compact\"'\n\
              next:\n  set `url` in `esp-ota.toml`\n  cargo esp-ota ca add ROOT.pem\n  \
-             cargo esp-ota keys new\n  cargo esp-ota build\n  cargo esp-ota publish\n",
+             cargo esp-ota keys new\n  cargo esp-ota build\n  cargo esp-ota flash\n  \
+             cargo esp-ota publish\n",
             cargo_esp_ota::agent::sources().count()
         ))
         .stderr_is(|text| {
@@ -255,7 +256,7 @@ fn an_esp_idf_project_gets_the_host_side_and_is_told_so() {
              the firmware is yours: only the host side was added, the update agent does not run on \
              ESP-IDF\n\
              signing keys in [ROOT]/configuration/esp-ota/keys/kettle: keep a copy\n\
-             next:\n  cargo esp-ota build\n  cargo esp-ota publish\n",
+             next:\n  cargo esp-ota build\n  cargo esp-ota flash\n  cargo esp-ota publish\n",
         )
         .stderr("");
     assert_eq!(project.read("Cargo.toml"), manifest);

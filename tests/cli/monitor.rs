@@ -191,7 +191,6 @@ const UPDATE: &[&str] = &[
     "boots ota_0 at 0x10000",
     "thermostat 0.1.0 in ota_0",
     "settled: nothing to confirm",
-    "channel stable of https://10.0.2.2:39135/",
     "looks for a release in 0 s",
     "metadata verified by root 1, time by date",
     "downloads 0.1.1, 659696 bytes",
@@ -206,7 +205,6 @@ const UPDATE: &[&str] = &[
     "boots ota_1 at 0x150000",
     "thermostat 0.1.1 in ota_1",
     "on trial: any reset before it confirms itself falls back",
-    "channel stable of https://10.0.2.2:39135/",
     "confirmed: this image stays",
     "`confirmed` was seen",
 ];
@@ -300,12 +298,98 @@ fn control_c_ends_the_watch() {
     }
 }
 
+/// `monitor | less`, and nobody scrolls.
+#[test]
+fn a_second_control_c_ends_a_watch_whose_reader_takes_nothing() {
+    use std::os::unix::process::ExitStatusExt;
+    let project = Project::new();
+    let mut device = Device::plugged();
+    let port = device.port();
+    let mut command = project.command(["monitor", "--port", &port]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.starts_with("watching "), "{said}");
+    // More than a pipe holds, and then as much as the port does.
+    let (mut sent, mut idle) = (0, Instant::now());
+    while idle.elapsed() < Duration::from_secs(1) {
+        match device.plugged.as_mut().unwrap().board.write(b"nobody reads this\n") {
+            Ok(count) => (sent, idle) = (sent + count, Instant::now()),
+            Err(_) => thread::sleep(Duration::from_millis(10)),
+        }
+        assert!(sent < 10_000_000, "somebody reads");
+    }
+    let press = || {
+        let process = child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &process]).status().unwrap().success());
+        thread::sleep(Duration::from_millis(500));
+    };
+    press();
+    press();
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begin.elapsed() > Duration::from_secs(10) {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(status.signal(), Some(2), "a shell says 130");
+}
+
 #[test]
 fn a_text_is_found_in_a_line_that_does_not_end() {
     let (code, stdout, stderr) = play(b"\x1b[32mpass\x1b[0mword: ", &["--until", "password:"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert_eq!(theirs(&stdout), ["password: "]);
     assert_eq!(ours(&stdout), ["`password:` was seen"]);
+}
+
+#[test]
+fn a_text_that_is_almost_a_keyword_is_warned_of() {
+    let (code, _, stderr) = play(b"it fellback\n", &["--until", "fellback"]);
+    let words = "warning: `fellback` is looked for as text; the event is `fell-back`";
+    assert_eq!((code, stderr.as_str()), (0, words));
+}
+
+#[test]
+fn what_means_what_it_says_is_not_said_twice() {
+    let (_, stdout, _) = play(b"updates: up to date\nend\n", &["--until", "end"]);
+    assert_eq!(stdout, "| updates: up to date\n| end\n> `end` was seen\n");
+}
+
+#[test]
+fn a_text_counts_that_the_end_of_the_time_finds_in_a_line_that_goes_on() {
+    let project = Project::new();
+    let mut device = Device::plugged();
+    let watch = Watch::start(&project, &device, &["--until", "password:", "--timeout", "1s"]);
+    device.says("password:");
+    // Never silent for so long that it would be shown.
+    for _ in 0..60 {
+        device.says(".");
+        thread::sleep(Duration::from_millis(25));
+    }
+    let (code, stdout, stderr) = watch.ended();
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+}
+
+/// The system keeps what a device says while nobody reads.
+#[test]
+fn what_was_said_before_the_watch_is_not_seen() {
+    for no_reset in [&["--no-reset"][..], &[]] {
+        let project = Project::new();
+        let mut device = Device::plugged();
+        device.says("updates: confirmed\r\n");
+        thread::sleep(Duration::from_millis(100));
+        let arguments = [&["--until", "confirmed", "--timeout", "1s"][..], no_reset].concat();
+        let (code, stdout, stderr) = Watch::start(&project, &device, &arguments).ended();
+        assert_eq!((code, stdout.as_str()), (1, ""), "{no_reset:?}");
+        assert!(stderr.contains("nothing came at all"), "{stderr}");
+    }
 }
 
 #[test]
@@ -573,7 +657,9 @@ fn a_wait_for_nothing_or_for_no_time_is_no_command() {
     for (arguments, words) in [
         (["monitor", "--until", ""], "a value is required for '--until <WHAT>'"),
         (["monitor", "--timeout", "1h"], "name seconds or minutes, such as `120s` or `2m`"),
+        (["monitor", "--timeout", "0s"], "name at least one second"),
         (["monitor", "--baud", "fast"], "invalid value 'fast' for '--baud <BAUD>'"),
+        (["monitor", "--baud", "0"], "invalid value '0' for '--baud <BAUD>'"),
     ] {
         project.run(arguments).exits(2).stdout("").stderr_is(|text| text.contains(words));
     }
@@ -587,8 +673,11 @@ fn a_reader_that_goes_away_ends_a_watch_that_waits_for_nothing() {
     let port = device.port();
     let (mut child, first) = {
         let mut command = project.command(["monitor", "--port", &port, "--timestamps", "none"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.starts_with("watching "), "{said}");
         device.says("one\n");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -401,6 +401,7 @@ pub(crate) struct FlashedDevice {
     pub(crate) slot: Option<String>,
     pub(crate) parts: Vec<FlashedPart>,
     pub(crate) settings: Vec<String>,
+    pub(crate) erased: Option<String>,
     pub(crate) otadata: Vec<FlashedEntry>,
     pub(crate) notes: Vec<String>,
     pub(crate) slots: Option<SlotVerdict>,

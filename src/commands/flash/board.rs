@@ -13,14 +13,15 @@ use crate::device::slots::SecurityReport;
 use crate::error::Failure;
 use crate::output::Lines;
 
-/// Makes a device what is ordered. `label` stands before what is said of it.
+/// Makes a device what is ordered, and notes in `report` what it found and did. `label` stands before
+/// what is said of it.
 pub(super) fn install(
     lines: &Lines,
     order: &Order,
     place: &Place,
     label: &str,
-) -> Result<DeviceReport, Failure> {
-    let report = DeviceReport::of(place);
+    report: &mut DeviceReport,
+) -> Result<(), Failure> {
     let mut work = Work { lines, order, label, report, kept: None };
     match place {
         Place::Cable(chosen, how) => {
@@ -34,13 +35,12 @@ pub(super) fn install(
             work.report.mac = Some(mac);
             let facts = Facts { board: cable.board(), security };
             install::suits(&order.wanted, facts.board)?;
-            if !order.dry_run && (order.erase.is_some() || !order.given.is_empty()) {
+            if !order.dry_run && !order.given.is_empty() {
                 cable = cable.for_much(chosen, &how)?;
             }
-            work.erase(&mut cable)?;
             let decision = work.decide(&mut cable, &facts)?;
             if !order.dry_run {
-                if decision.writes() {
+                if decision.writes() || order.erase.is_some() {
                     cable = cable.for_much(chosen, &how)?;
                 }
                 work.carry_out(&mut cable, decision)?;
@@ -56,7 +56,6 @@ pub(super) fn install(
                 false => vec![0xff; size],
             };
             let mut dump = Dump::new(bytes);
-            work.erase(&mut dump)?;
             let decision = work.decide(&mut dump, &Facts::default())?;
             if !order.dry_run {
                 work.carry_out(&mut dump, decision)?;
@@ -64,5 +63,5 @@ pub(super) fn install(
             }
         }
     }
-    Ok(work.report)
+    Ok(())
 }

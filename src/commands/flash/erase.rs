@@ -17,6 +17,15 @@ pub(super) enum Erase {
 }
 
 impl Erase {
+    /// The word in reports.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Otadata => "otadata",
+            Self::Nvs => "nvs",
+            Self::All => "all",
+        }
+    }
+
     /// In words.
     pub(super) fn what(self) -> &'static str {
         match self {

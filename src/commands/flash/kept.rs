@@ -1,6 +1,7 @@
 //! What is kept of a device's settings while they are written: a cut would lose them.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::commands::ContextError;
@@ -26,8 +27,13 @@ impl Kept {
     }
 
     /// What an earlier run left because it was broken off.
-    pub(super) fn read(&self) -> Option<Vec<u8>> {
-        disk::read(&self.file, LARGEST).ok()
+    pub(super) fn read(&self) -> Result<Option<Vec<u8>>, ContextError> {
+        match disk::read(&self.file, LARGEST) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Going on would lose it.
+            Err(source) => Err(ContextError::Input { file: self.file.clone(), source }),
+        }
     }
 
     pub(super) fn write(&self, bytes: &[u8]) -> Result<(), ContextError> {
@@ -40,7 +46,7 @@ impl Kept {
     /// Everything is written.
     pub(super) fn forget(&self) -> Result<(), ContextError> {
         match fs::remove_file(&self.file) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(ContextError::Output { file: self.file.clone(), source })
             }
             _ => Ok(()),

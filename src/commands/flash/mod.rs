@@ -12,6 +12,7 @@ mod target;
 mod work;
 
 use std::ffi::OsString;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::thread;
 
@@ -95,12 +96,14 @@ impl Flash {
         let order = Order::new(context, &project, &self)?;
         let lines = context.output.lines();
         if let [only] = &places[..] {
-            let device = board::install(&lines, &order, only, "")?;
+            let mut device = DeviceReport::of(only);
+            board::install(&lines, &order, only, "", &mut device)?;
             let done = context.output.answer(&FlashReport::new(vec![device]), Exit::Success)?;
             return match only {
                 Place::Cable(chosen, _) if self.monitor => {
-                    let elf = self.elf.clone();
-                    monitor::watch(context, chosen, &monitor::Options { elf, ..Default::default() })
+                    let (elf, is_other_program) = (self.elf.clone(), self.app.is_some());
+                    let options = monitor::Options { elf, is_other_program, ..Default::default() };
+                    monitor::watch(context, chosen, &options)
                 }
                 Place::Cable(..) | Place::File(_) => Ok(done),
             };
@@ -108,11 +111,16 @@ impl Flash {
         let devices: Vec<DeviceReport> = thread::scope(|scope| {
             let work = |place: &Place| {
                 let label = place.label();
-                let installed = board::install(&lines, &order, place, &label);
-                installed.unwrap_or_else(|failure| DeviceReport::failed(place, &failure))
+                let mut device = DeviceReport::of(place);
+                let installed = board::install(&lines, &order, place, &label, &mut device);
+                if let Err(failure) = installed {
+                    device.failed(&failure);
+                }
+                device
             };
             let all: Vec<_> = places.iter().map(|place| scope.spawn(move || work(place))).collect();
-            all.into_iter().filter_map(|board| board.join().ok()).collect()
+            let joined = all.into_iter().map(thread::ScopedJoinHandle::join);
+            joined.map(|board| board.unwrap_or_else(|panic| resume_unwind(panic))).collect()
         });
         let report = FlashReport::new(devices);
         let exit = report.exit();

@@ -39,6 +39,8 @@ pub(super) struct DeviceReport {
     pub(super) parts: Vec<PartReport>,
     /// Names of the settings that are there now.
     pub(super) settings: Vec<&'static str>,
+    /// What was, or would be, erased first: `otadata`, `nvs` or `all`.
+    pub(super) erased: Option<&'static str>,
     /// Entries of otadata that were written.
     pub(super) otadata: Vec<Chosen>,
     /// What somebody may want to know.
@@ -111,12 +113,10 @@ impl FlashReport {
 }
 
 impl DeviceReport {
-    /// Of a device that is not what it should be, among several.
-    pub(super) fn failed(place: &Place, failure: &Failure) -> Self {
-        let mut report =
-            Self { error: Some(failure.into()), exit: Some(failure.exit()), ..Self::of(place) };
-        report.dry_run = false;
-        report
+    /// That the device is not what it should be; what is known of it stays.
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        self.error = Some(failure.into());
+        self.exit = Some(failure.exit());
     }
 
     /// Of a device of which nothing is known yet.
@@ -133,9 +133,17 @@ impl DeviceReport {
     }
 
     fn table(&self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(what) = self.erased {
+            let would = if self.dry_run { "would be erased first" } else { "erased first" };
+            writeln!(out, "  {what:<14} {would}")?;
+        }
         for part in &self.parts {
             let PartReport { what, offset, size, written, milliseconds } = part;
-            write!(out, "  {what:<14} {offset:#08x}  {size:>8} bytes  ")?;
+            let slot = match (what.as_str(), self.slot) {
+                ("app", Some(slot)) => format!("app in {slot}"),
+                _ => what.clone(),
+            };
+            write!(out, "  {slot:<14} {offset:#08x}  {size:>8} bytes  ")?;
             match (written, self.dry_run, milliseconds) {
                 (false, ..) => writeln!(out, "is there already")?,
                 (true, true, _) => writeln!(out, "would be written")?,

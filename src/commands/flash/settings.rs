@@ -48,6 +48,8 @@ struct Assignment(String);
 pub(super) enum SettingsError {
     #[error("there is no passphrase for the network `{0}`")]
     NoPassword(String),
+    #[error("no passphrase was typed for the network `{0}`")]
+    NothingTyped(String),
     #[error("the passphrase cannot be read from standard input")]
     Input(#[source] io::Error),
     #[error("a `--set` is not of the form `KEY=VALUE`")]
@@ -74,6 +76,7 @@ impl Explained for SettingsError {
         match self {
             Self::Input(_) => Exit::Project,
             Self::NoPassword(_)
+            | Self::NothingTyped(_)
             | Self::Form
             | Self::Secret
             | Self::Network
@@ -91,6 +94,10 @@ impl Explained for SettingsError {
             Self::NoPassword(_) => {
                 Some(format!("{ways}; `--wifi-open` is for a network without one"))
             }
+            Self::NothingTyped(_) => Some(
+                "run it again and type the passphrase; `--wifi-open` is for a network without one"
+                    .into(),
+            ),
             Self::Secret => Some(format!("name the network with `--wifi-ssid`, and {ways}")),
             Self::Network => Some("name the network with `--wifi-ssid`".into()),
             Self::Form => Some("write it as in `--set channel=beta`".into()),
@@ -117,8 +124,11 @@ impl DeviceSettings {
     /// To be called before a device is touched.
     pub(super) fn read(&self, context: &Context) -> Result<Given, Failure> {
         let ask = |ssid: &str| {
-            let dialogue = context.output.dialogue()?;
-            dialogue.ask_hidden(format_args!("Passphrase of `{}`:", ssid.escape_debug()))
+            let dialogue = context.output.dialogue();
+            let dialogue = dialogue.ok_or_else(|| SettingsError::NoPassword(ssid.into()))?;
+            dialogue
+                .ask_hidden(format_args!("Passphrase of `{}`:", ssid.escape_debug()))
+                .ok_or_else(|| SettingsError::NothingTyped(ssid.into()))
         };
         // Not locked: whoever is asked answers there, too.
         Ok(self.given(variable, io::BufReader::new(io::stdin()), ask)?)
@@ -128,7 +138,7 @@ impl DeviceSettings {
         &self,
         variable: impl Fn(&str) -> Option<String>,
         input: impl BufRead,
-        ask: impl FnOnce(&str) -> Option<String>,
+        ask: impl FnOnce(&str) -> Result<String, SettingsError>,
     ) -> Result<Given, SettingsError> {
         let mut given = Given::default();
         // First what needs no secret: nobody wants to type one for nothing.
@@ -155,7 +165,7 @@ impl DeviceSettings {
         ssid: &str,
         variable: impl Fn(&str) -> Option<String>,
         input: impl BufRead,
-        ask: impl FnOnce(&str) -> Option<String>,
+        ask: impl FnOnce(&str) -> Result<String, SettingsError>,
     ) -> Result<Option<String>, SettingsError> {
         if self.wifi_open {
             return Ok(None);
@@ -164,8 +174,7 @@ impl DeviceSettings {
             return first_line(input).map(Some).map_err(SettingsError::Input);
         }
         let found = variable(PASSWORD).filter(|value| !value.is_empty());
-        let found = found.or_else(|| ask(ssid));
-        found.map(Some).ok_or_else(|| SettingsError::NoPassword(ssid.into()))
+        found.map_or_else(|| ask(ssid), Ok).map(Some)
     }
 }
 
@@ -247,7 +256,11 @@ mod tests {
 
     /// With nothing in the environment, and nobody to ask.
     fn alone(arguments: &[&str]) -> Result<Given, SettingsError> {
-        line(arguments).given(|_| None, io::empty(), |_| None)
+        line(arguments).given(|_| None, io::empty(), nobody_there)
+    }
+
+    fn nobody_there(ssid: &str) -> Result<String, SettingsError> {
+        Err(SettingsError::NoPassword(ssid.into()))
     }
 
     fn network(ssid: &str, psk: Option<&str>) -> Given {
@@ -266,7 +279,10 @@ mod tests {
         let nobody = |_: &str| panic!("nobody is asked");
         let named = line(&["--wifi-ssid", "Workshop"]);
         assert_eq!(named.given(in_environment, io::empty(), nobody).unwrap(), expected);
-        let asked = |ssid: &str| (ssid == "Workshop").then(|| PSK.to_owned());
+        let asked = |ssid: &str| {
+            assert_eq!(ssid, "Workshop");
+            Ok(PSK.to_owned())
+        };
         assert_eq!(named.given(|_| Some(String::new()), io::empty(), asked).unwrap(), expected);
         let piped = line(&["--wifi-ssid", "Workshop", "--wifi-password-stdin"]);
         for input in [format!("{PSK}\n"), format!("{PSK}\r\nmore\n"), PSK.to_owned()] {
@@ -289,10 +305,10 @@ mod tests {
     #[test]
     fn an_open_network_is_asked_for_by_name_and_never_meant_by_an_empty_passphrase() {
         let open = line(&["--wifi-ssid", "Workshop", "--wifi-open"]);
-        let given = open.given(|_| Some(PSK.into()), io::empty(), |_| None).unwrap();
+        let given = open.given(|_| Some(PSK.into()), io::empty(), nobody_there).unwrap();
         assert_eq!(given, network("Workshop", None));
         let piped = line(&["--wifi-ssid", "Workshop", "--wifi-password-stdin"]);
-        let error = piped.given(|_| None, io::empty(), |_| None).unwrap_err();
+        let error = piped.given(|_| None, io::empty(), nobody_there).unwrap_err();
         assert!(matches!(error, SettingsError::Value(Problem::Psk)), "{error}");
         assert_eq!(error.exit(), Exit::Usage);
         assert!(error.help().unwrap().contains("--wifi-open"));
@@ -301,10 +317,10 @@ mod tests {
     #[test]
     fn a_line_that_is_no_text_is_refused() {
         let piped = line(&["--wifi-ssid", "Workshop", "--wifi-password-stdin"]);
-        let error = piped.given(|_| None, &b"\xff\xff\n"[..], |_| None).unwrap_err();
+        let error = piped.given(|_| None, &b"\xff\xff\n"[..], nobody_there).unwrap_err();
         assert_eq!(error.exit(), Exit::Project);
         let endless = io::BufReader::new(io::repeat(b'a'));
-        let error = piped.given(|_| None, endless, |_| None).unwrap_err();
+        let error = piped.given(|_| None, endless, nobody_there).unwrap_err();
         assert!(matches!(error, SettingsError::Value(Problem::Psk)), "{error}");
     }
 

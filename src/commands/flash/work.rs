@@ -7,9 +7,9 @@ use super::erase::Erase;
 use super::kept::Kept;
 use super::order::Order;
 use super::report::{DeviceReport, PartReport};
-use crate::device::flash::FlashWriter;
+use crate::device::flash::{Erased, FlashReader, FlashWriter};
 use crate::device::install::{
-    self, Facts, InstallError, Part, Plan, SecondStage, Settings, secure,
+    self, Copy, Facts, InstallError, Part, Plan, SecondStage, Settings, secure,
 };
 use crate::device::serial::Security;
 use crate::error::Failure;
@@ -26,10 +26,14 @@ pub(super) struct Decision {
 }
 
 impl Decision {
-    /// The app first: until the last part is there, nothing that boots now is missing.
+    /// The app first: until the last part is there, nothing that boots now is missing. A table that
+    /// moves is there before the bootloader that looks for it.
     fn in_order(&self) -> impl Iterator<Item = &Part> {
-        let parts = [Some(&self.plan.app), self.bootloader.as_ref(), Some(&self.plan.table)];
-        parts.into_iter().flatten()
+        let [mut second, mut third] = [self.bootloader.as_ref(), Some(&self.plan.table)];
+        if self.plan.old_table().is_some() {
+            std::mem::swap(&mut second, &mut third);
+        }
+        [Some(&self.plan.app), second, third].into_iter().flatten()
     }
 
     /// Whether anything but the choice of the slot is written.
@@ -45,7 +49,7 @@ pub(super) struct Work<'a> {
     pub(super) order: &'a Order,
     /// Stands before what is said of it.
     pub(super) label: &'a str,
-    pub(super) report: DeviceReport,
+    pub(super) report: &'a mut DeviceReport,
     /// Where its settings are kept while they are written; `None` for a file.
     pub(super) kept: Option<Kept>,
 }
@@ -59,60 +63,45 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Erases what somebody wants to be erased, unless the device is refused anyway.
-    pub(super) fn erase(&self, flash: &mut dyn FlashWriter) -> Result<(), Failure> {
-        let Order { wanted, erase, dry_run, .. } = self.order;
-        install::fits(flash.size(), wanted)?;
-        let Some(erase) = erase.filter(|_| !dry_run) else { return Ok(()) };
-        let region = match erase {
-            Erase::All => Some((0, flash.size())),
-            Erase::Otadata => wanted.table.otadata().map(|it| (it.offset, it.size)),
-            Erase::Nvs => wanted.table.nvs().map(|it| (it.offset, it.size)),
+    /// What somebody wants to be erased first.
+    fn erased(&self, size: u32) -> Option<(u32, u32)> {
+        let table = &self.order.wanted.table;
+        let row = match self.order.erase? {
+            Erase::All => return Some((0, size)),
+            Erase::Otadata => table.otadata(),
+            Erase::Nvs => table.nvs(),
         };
-        self.lines.status(format_args!("{}erasing {}", self.label, erase.what()));
-        if let Some((offset, length)) = region {
-            flash.erase(offset, length)?;
-        }
-        match &self.kept {
-            Some(kept) if erase != Erase::Otadata => Ok(kept.forget()?),
-            Some(_) | None => Ok(()),
-        }
+        row.map(|row| (row.offset, row.size))
     }
 
-    /// Looks at the device and decides what is written.
+    /// Looks at the device and decides what is written. What is refused is refused here, before
+    /// anything is erased.
     pub(super) fn decide(
         &mut self,
         flash: &mut dyn FlashWriter,
         facts: &Facts,
     ) -> Result<Decision, Failure> {
-        let Order { wanted, bootloader, given, .. } = self.order;
+        let Order { wanted, bootloader, given, erase, dry_run, .. } = self.order;
+        self.report.chip = Some(self.order.chip());
+        self.report.dry_run = *dry_run;
+        install::fits(flash.size(), wanted)?;
+        let mut flash = Erased::new(flash, self.erased(flash.size()));
+        let flash: &mut dyn FlashReader = &mut flash;
         let plan = install::plan(flash, wanted)?;
         let SecondStage { part: bootloader, notes } =
             install::second_stage(flash, wanted, &plan, bootloader, facts)?;
-        let kept = self.kept.as_ref().and_then(Kept::read);
+        let kept = match &self.kept {
+            Some(kept) if !matches!(erase, Some(Erase::All | Erase::Nvs)) => kept.read()?,
+            Some(_) | None => None,
+        };
         let settings = install::settings(flash, wanted, &plan, given, kept.as_deref())?;
         self.report.notes.extend(notes);
-        self.report.chip = Some(self.order.chip());
         self.report.slot = Some(plan.slot);
-        self.report.dry_run = self.order.dry_run;
         self.report.settings = given.names();
-        for loss in &plan.losses {
-            self.report.notes.push(format!("{loss}, as `--allow-data-loss` allows"));
-        }
-        if plan.overwrites {
-            self.report.notes.push(match plan.boots_now {
-                Target::None => format!("{} was written over", plan.slot),
-                now => format!("{now} was what booted: until the end of the install nothing did"),
-            });
-        }
-        let has_keys = wanted.table.find(Kind::NVS_KEYS).is_some();
-        if has_keys && !given.is_empty() {
-            let words = "the table has `nvs_keys`: a program that encrypts `nvs` does not find \
-                         settings that are written in clear";
-            self.report.notes.push(words.to_owned());
-        }
+        self.report.erased = erase.map(Erase::name);
+        self.note(&plan, &settings);
         let decision = Decision { plan, bootloader, settings };
-        if self.order.dry_run {
+        if *dry_run {
             for part in decision.in_order() {
                 self.report.parts.push(PartReport::new(part, None));
             }
@@ -121,12 +110,72 @@ impl Work<'_> {
         Ok(decision)
     }
 
+    fn note(&mut self, plan: &Plan, settings: &Settings) {
+        let Order { wanted, given, .. } = self.order;
+        let notes = &mut self.report.notes;
+        for loss in &plan.losses {
+            notes.push(format!("{loss}, as `--allow-data-loss` allows"));
+        }
+        if plan.overwrites && plan.boots_now != Target::None {
+            let meanwhile = match plan.meanwhile {
+                Target::None => "nothing boots until the install is over".to_owned(),
+                other => format!("{other} boots until the install is over"),
+            };
+            notes.push(format!(
+                "the app goes where {} is, which boots now: {meanwhile}",
+                plan.boots_now
+            ));
+        }
+        if wanted.table.find(Kind::NVS_KEYS).is_some() && !given.is_empty() {
+            notes.push(
+                "the table has `nvs_keys`: a program that encrypts `nvs` does not find settings \
+                 that are written in clear"
+                    .to_owned(),
+            );
+        }
+        if settings.is_foreign {
+            notes.push(
+                "what is in `nvs` is no NVS, and stays: `--erase nvs` makes it new".to_owned(),
+            );
+        }
+        let Some(kept) = &self.kept else { return };
+        let file = kept.file().display();
+        match settings.copy {
+            Copy::None | Copy::Needless => {}
+            Copy::Restores(_) => notes.push(format!(
+                "a run was broken off while it wrote settings: `nvs` is what it was before, by \
+                 `{file}`"
+            )),
+            Copy::Another => notes.push(format!(
+                "`{file}` is of a run that was broken off, and no use any more: the device has \
+                 written to `nvs` since; delete it"
+            )),
+        }
+    }
+
+    /// Erases what somebody wants to be erased.
+    fn erase(&self, flash: &mut dyn FlashWriter) -> Result<(), Failure> {
+        let Some(erase) = self.order.erase else { return Ok(()) };
+        self.lines.status(format_args!("{}erasing {}", self.label, erase.what()));
+        if let Some((offset, length)) = self.erased(flash.size()) {
+            flash.erase(offset, length)?;
+        }
+        match &self.kept {
+            Some(kept) if erase != Erase::Otadata => Ok(kept.forget()?),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Writes, and lets the app boot.
     pub(super) fn carry_out(
         &mut self,
         flash: &mut dyn FlashWriter,
         mut decision: Decision,
     ) -> Result<(), Failure> {
+        for note in &self.report.notes {
+            self.lines.status(format_args!("{}note: {note}", self.label));
+        }
+        self.erase(flash)?;
         for part in decision.in_order() {
             let begin = Instant::now();
             if !part.is_there {
@@ -144,6 +193,7 @@ impl Work<'_> {
             Some(_) | None => install::look(flash, wanted)?,
         };
         let (changes, survey) = install::choose(flash, survey, decision.plan.slot)?;
+        install::forget_old_table(flash, &decision.plan)?;
         self.report.otadata = changes.iter().map(Into::into).collect();
         let mut slots = survey.report();
         slots.chip = Some(self.order.chip().to_string());
@@ -158,8 +208,8 @@ impl Work<'_> {
     ) -> Result<(), Failure> {
         if settings.parts.is_empty() {
             return match &self.kept {
-                Some(kept) => Ok(kept.forget()?),
-                None => Ok(()),
+                Some(kept) if settings.copy == Copy::Needless => Ok(kept.forget()?),
+                Some(_) | None => Ok(()),
             };
         }
         if let Some(kept) = &self.kept {

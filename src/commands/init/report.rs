@@ -72,7 +72,7 @@ pub(super) fn next_steps(asked: &Init, plan: &Plan, has_keys: bool) -> Vec<Strin
     if !has_keys {
         steps.push("cargo esp-ota keys new".into());
     }
-    steps.extend(["cargo esp-ota build".into(), "cargo esp-ota publish".into()]);
+    steps.extend(["build", "flash", "publish"].map(|command| format!("cargo esp-ota {command}")));
     steps
 }
 

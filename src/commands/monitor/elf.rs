@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::Options;
 use crate::commands::{Context, build, context};
 use crate::config::Overrides;
 use crate::error::Failure;
@@ -23,11 +24,16 @@ pub(super) struct Elf {
     pub(super) is_named: bool,
 }
 
-/// Reads the file that is named, or the newest that cargo has built in the project around.
-pub(super) fn find(context: &Context, named: Option<&Path>) -> Result<Option<Elf>, Failure> {
-    if let Some(file) = named {
+/// Reads the file that is named, or the newest that cargo has built in the project around where that
+/// can be what runs.
+pub(super) fn find(context: &Context, options: &Options) -> Result<Option<Elf>, Failure> {
+    if let Some(file) = &options.elf {
         let bytes = context::read(file, build::LARGEST_ELF)?;
-        return Ok(Some(Elf { file: file.to_owned(), bytes, is_named: true }));
+        return Ok(Some(Elf { file: file.clone(), bytes, is_named: true }));
+    }
+    if options.is_other_program {
+        context.output.detail("addresses are not looked up: the app has no ELF file here");
+        return Ok(None);
     }
     // A project that cannot be read is no reason not to watch a device.
     let Ok(Some(project)) = context.project_if_any(&Overrides::default()) else { return Ok(None) };

@@ -97,20 +97,22 @@ impl Line {
 
 impl Report for Line {
     /// The device's own text stands behind a bar, and what is ours behind a `>`: no text can pass for
-    /// an event, or for a command to whatever reads the log.
+    /// an event, or for a command to whatever reads the log. What means what it says has no `>`.
     fn human(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
         let prefix = self.when.prefix(self.timestamps, paint);
         let text = if paint == Paint::PLAIN { &self.text } else { &self.coloured };
         let bar = paint.tone(Tone::Faint, if self.begins { "|" } else { "+" });
         writeln!(out, "{prefix}{bar} {text}")?;
-        if let Some(event) = &self.event {
+        let meaning = self.event.as_ref().map(Event::to_string).unwrap_or_default();
+        let is_said = self.text.trim_end().ends_with(&meaning);
+        if let Some(event) = self.event.as_ref().filter(|_| !is_said) {
             let tone = match event.mood() {
                 Mood::Good => Tone::Good,
                 Mood::Plain => Tone::Strong,
                 Mood::Warning => Tone::Warning,
                 Mood::Bad => Tone::Bad,
             };
-            writeln!(out, "{prefix}{}", paint.tone(tone, format_args!("> {event}")))?;
+            writeln!(out, "{prefix}{}", paint.tone(tone, format_args!("> {meaning}")))?;
         }
         for frame in &self.frames {
             writeln!(
@@ -183,8 +185,11 @@ pub(super) struct End {
 impl Report for End {
     fn human(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
         let Some(seen) = &self.seen else { return Ok(()) };
-        let seconds = self.elapsed_ms.div_ceil(1000);
-        let words = format!("> `{}` was seen within {seconds} s", plain(seen.as_bytes()));
+        let took = match self.elapsed_ms {
+            short @ ..1000 => format!("{short} ms"),
+            long => format!("{} s", long.div_ceil(1000)),
+        };
+        let words = format!("> `{}` was seen within {took}", plain(seen.as_bytes()));
         writeln!(out, "{}", paint.tone(Tone::Good, words))
     }
 }

@@ -36,7 +36,7 @@ pub struct Monitor {
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::commands) struct Options {
     /// Bits per second
-    #[arg(long, value_name = "BAUD", default_value_t = BAUD)]
+    #[arg(long, value_name = "BAUD", default_value_t = BAUD, value_parser = clap::value_parser!(u32).range(1..))]
     pub(in crate::commands) baud: u32,
     /// Leave the device as it is: no reset at the start
     #[arg(long)]
@@ -48,11 +48,14 @@ pub(in crate::commands) struct Options {
     /// the project around]
     #[arg(long, value_name = "FILE")]
     pub(in crate::commands) elf: Option<PathBuf>,
+    /// What runs is not what cargo built last: addresses are looked up in `elf` or nowhere.
+    #[arg(skip)]
+    pub(in crate::commands) is_other_program: bool,
     /// Succeed once an image is `confirmed`, once one `fell-back`, or once a line has this text in it
     #[arg(long, value_name = "WHAT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(in crate::commands) until: Option<String>,
     /// End after so long, such as `120s` or `2m`: a failure if `--until` was not seen by then
-    #[arg(long, value_name = "TIME", value_parser = slots::seconds)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(in crate::commands) timeout: Option<Duration>,
 }
 
@@ -63,6 +66,7 @@ impl Default for Options {
             no_reset: false,
             timestamps: Timestamps::default(),
             elf: None,
+            is_other_program: false,
             until: None,
             timeout: None,
         }
@@ -70,9 +74,20 @@ impl Default for Options {
 }
 
 impl Options {
-    fn until(&self) -> Option<Until> {
-        self.until.as_deref().map(Until::from)
+    fn until(&self, context: &Context) -> Option<Until> {
+        let until = self.until.as_deref().map(Until::from)?;
+        if let Some(keyword) = until.meant() {
+            let words = format_args!("`{until}` is looked for as text; the event is `{keyword}`");
+            context.output.warn(words);
+        }
+        Some(until)
     }
+}
+
+/// A time in which something can be heard.
+fn time(text: &str) -> Result<Duration, String> {
+    let time = slots::seconds(text)?;
+    (!time.is_zero()).then_some(time).ok_or_else(|| "name at least one second".into())
 }
 
 impl Monitor {

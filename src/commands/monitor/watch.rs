@@ -29,15 +29,20 @@ pub(in crate::commands) fn watch(
     chosen: &Chosen,
     options: &Options,
 ) -> Result<Exit, Failure> {
-    let elf = elf::find(context, options.elf.as_deref())?;
+    let elf = elf::find(context, options)?;
     let symbols = elf.as_ref().map(|elf| symbols(context, elf)).transpose()?.flatten();
     let stop = Stop::new()?;
     let mut listener = Listener::open(chosen, options.baud)?;
+    let is_reset = !options.no_reset && listener.reset();
+    if !is_reset {
+        // The system may have kept what was said before anybody listened.
+        listener.forget()?;
+    }
     context.output.status(format_args!("watching {} at {} baud", chosen.name, options.baud));
-    if !options.no_reset && !listener.reset() {
+    if !is_reset && !options.no_reset {
         context.output.detail("no reset: the port has no DTR and RTS");
     }
-    let until = options.until();
+    let until = options.until(context);
     let mut watch = Watch {
         context,
         options,
@@ -131,8 +136,8 @@ impl Watch<'_> {
         let mut heard = self.begin;
         loop {
             if let Some(ended) = self.is_over() {
-                self.finish_line()?;
-                return Ok(ended);
+                // What has come of the last line has come in time.
+                return Ok(self.finish_line()?.map_or(ended, Ended::Verdict));
             }
             let pieces = match listener.read(&mut buffer) {
                 Heard::Bytes(count) => {
@@ -161,7 +166,8 @@ impl Watch<'_> {
             };
             for piece in pieces {
                 if let Some(verdict) = self.tell(&piece)? {
-                    return Ok(Ended::Verdict(verdict));
+                    let is_late = self.is_time_over();
+                    return Ok(if is_late { Ended::TimeOver } else { Ended::Verdict(verdict) });
                 }
             }
         }
@@ -171,11 +177,15 @@ impl Watch<'_> {
         if self.stop.is_pressed() {
             return Some(Ended::Stopped);
         }
-        if self.options.timeout.is_some_and(|limit| self.begin.elapsed() >= limit) {
+        if self.is_time_over() {
             return Some(Ended::TimeOver);
         }
         // Whoever waits for something wants the exit code, whether or not somebody reads along.
         (!self.is_read && self.until.is_none()).then_some(Ended::Unread)
+    }
+
+    fn is_time_over(&self) -> bool {
+        self.options.timeout.is_some_and(|limit| self.begin.elapsed() >= limit)
     }
 
     /// Shows what has come of a line that will not go on.

@@ -26,7 +26,7 @@ pub struct Bootloader {
 
 /// What a bootloader has to be for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct Destination {
     /// The chip.
     pub chip: Chip,
     /// Its flash.
@@ -35,7 +35,7 @@ pub struct Target {
     pub table_offset: u32,
 }
 
-impl Target {
+impl Destination {
     /// Bytes that a bootloader can have.
     fn room(&self) -> u32 {
         self.table_offset.saturating_sub(self.chip.bootloader_offset())
@@ -140,8 +140,8 @@ impl Explained for BootloaderError {
 /// # Errors
 ///
 /// Where there is none for this chip, or the table is too early for it.
-pub fn bundled(target: &Target, board: Board) -> Result<Bootloader, BootloaderError> {
-    let Target { chip, flash, table_offset } = *target;
+pub fn bundled(target: &Destination, board: Board) -> Result<Bootloader, BootloaderError> {
+    let Destination { chip, flash, table_offset } = *target;
     let bytes = image::bootloader_for(chip, flash, board)
         .map_err(|error| BootloaderError::None(chip, flash, error))?;
     if fits(&bytes, target) {
@@ -160,7 +160,11 @@ pub fn bundled(target: &Target, board: Board) -> Result<Bootloader, BootloaderEr
 /// # Errors
 ///
 /// Where it is none, not for this chip, not whole, too long, or signed with another flash size.
-pub fn from_file(file: &str, bytes: &[u8], target: &Target) -> Result<Bootloader, BootloaderError> {
+pub fn from_file(
+    file: &str,
+    bytes: &[u8],
+    target: &Destination,
+) -> Result<Bootloader, BootloaderError> {
     let file = file.to_owned();
     let found = inspected(bytes, target.chip);
     if found.kind != Kind::Bootloader {
@@ -274,7 +278,7 @@ fn length(found: &Inspection) -> usize {
     length.and_then(|length| usize::try_from(length).ok()).unwrap_or(usize::MAX)
 }
 
-fn fits(bytes: &[u8], target: &Target) -> bool {
+fn fits(bytes: &[u8], target: &Destination) -> bool {
     u32::try_from(bytes.len()).is_ok_and(|size| size <= target.room())
 }
 

@@ -1,6 +1,6 @@
 //! Writes what a plan says, and looks whether it is there.
 
-use super::{InstallError, Part, Wanted};
+use super::{InstallError, Part, Plan, Wanted};
 use crate::device::Survey;
 use crate::device::flash::{FlashReader, FlashWriter, SECTOR};
 use crate::device::slots::{self, Change, ChangeError};
@@ -30,6 +30,18 @@ pub fn write(
         Ok(())
     } else {
         Err(InstallError::ReadBack { what: part.what, offset: part.offset })
+    }
+}
+
+/// Erases a table that stands where it is none any more, so that nobody takes it for one.
+///
+/// # Errors
+///
+/// Where the flash breaks.
+pub fn forget_old_table(flash: &mut dyn FlashWriter, plan: &Plan) -> Result<(), InstallError> {
+    match plan.old_table() {
+        Some(offset) => Ok(flash.erase(offset, SECTOR)?),
+        None => Ok(()),
     }
 }
 

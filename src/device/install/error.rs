@@ -59,6 +59,14 @@ pub enum InstallError {
     /// There is no place for settings.
     #[error("the table has no `nvs` partition, so the settings have no place")]
     NoNvs,
+    /// Whatever is there, it is no NVS, and no table says what it is.
+    #[error(
+        "what is at {0:#x}, where `nvs` belongs, is no NVS, and there is no table that says what it is"
+    )]
+    ForeignNvs(u32),
+    /// The device has more than one table, and its bootloader looks at one of them.
+    #[error("there are partition tables at {}: which of them its bootloader looks at is not known", offsets(.0))]
+    Tables(Vec<u32>),
     /// The settings cannot be merged with what is there.
     #[error(transparent)]
     Nvs(#[from] NvsError),
@@ -90,6 +98,10 @@ pub enum InstallError {
     Device(#[from] DeviceError),
 }
 
+fn offsets(offsets: &[u32]) -> String {
+    offsets.iter().map(|offset| format!("{offset:#x}")).collect::<Vec<_>>().join(", ")
+}
+
 fn list(targets: &[Target]) -> String {
     targets.iter().map(|target| format!("`{target}`")).collect::<Vec<_>>().join(", ")
 }
@@ -101,6 +113,8 @@ impl Explained for InstallError {
             | Self::OldChip { .. }
             | Self::NoOtadata
             | Self::NoNvs
+            | Self::ForeignNvs(_)
+            | Self::Tables(_)
             | Self::Table(_)
             | Self::TableOffset(_)
             | Self::DataLoss(_)
@@ -150,6 +164,14 @@ impl Explained for InstallError {
             Self::NoNvs => {
                 Some("make a table with one: `cargo esp-ota partitions generate`".into())
             }
+            Self::ForeignNvs(_) => {
+                Some("give it up with `--erase nvs`, or dump the flash and look at it first".into())
+            }
+            Self::Tables(_) => Some(
+                "pass the bootloader as well, `--bootloader FILE` or `--bootloader espflash`, or \
+                 `--erase all`"
+                    .into(),
+            ),
             Self::Nvs(error) => error.help(),
             Self::Bootloader(error) => error.help(),
             Self::Secure(error) => error.help(),

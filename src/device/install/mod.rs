@@ -15,8 +15,8 @@ mod settings;
 pub mod signature;
 mod slot;
 
-pub use carry_out::{choose, look, write};
+pub use carry_out::{choose, forget_old_table, look, write};
 pub use error::InstallError;
 pub use plan::{Part, Plan, Wanted, What, fits, plan, suits};
 pub use second_stage::{Asked, Facts, SecondStage, second_stage};
-pub use settings::{Settings, settings};
+pub use settings::{Copy, Settings, settings};

@@ -55,8 +55,8 @@ pub enum What {
     Bootloader,
     /// The partition table.
     Table,
-    /// The app, in this slot.
-    App(Target),
+    /// The app.
+    App,
     /// A page of the key-value store.
     Nvs,
 }
@@ -66,7 +66,7 @@ impl fmt::Display for What {
         match self {
             Self::Bootloader => f.write_str("bootloader"),
             Self::Table => f.write_str("table"),
-            Self::App(slot) => write!(f, "app in {slot}"),
+            Self::App => f.write_str("app"),
             Self::Nvs => f.write_str("nvs"),
         }
     }
@@ -83,6 +83,14 @@ pub struct Part {
     pub bytes: Vec<u8>,
     /// Whether it is there already.
     pub is_there: bool,
+}
+
+impl Plan {
+    /// Where a table is that is none any more once the new one is there.
+    pub fn old_table(&self) -> Option<u32> {
+        let (offset, _) = self.found.as_ref()?;
+        (*offset != self.table.offset).then_some(*offset)
+    }
 }
 
 impl Part {
@@ -129,8 +137,10 @@ pub struct Plan {
     pub boots_now: Target,
     /// The device as it is, where it has the table already.
     pub as_it_is: Option<Survey>,
-    /// Whether nothing boots while this install goes on: no slot is free of what boots now.
+    /// Whether the app is written over what boots now: no slot is free of it, or somebody chose that.
     pub overwrites: bool,
+    /// What boots until the end of the install, then.
+    pub meanwhile: Target,
     /// What data the table loses, where that is allowed.
     pub losses: Vec<String>,
 }
@@ -173,34 +183,41 @@ pub fn plan(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Plan, Instal
     fits(flash.size(), wanted)?;
     let Wanted { table, table_offset, app, allows_data_loss, .. } = wanted;
     let encoded = partition::encode(table).map_err(InstallError::Table)?;
-    let table_part = Part::new(flash, What::Table, *table_offset, encoded)?;
+    let mut table_part = Part::new(flash, What::Table, *table_offset, encoded)?;
     let found = match table_part.is_there {
         true => Some((*table_offset, table.clone())),
-        false => match find_table(flash) {
+        false => match find_table(flash, Some(*table_offset)) {
             Ok(found) => Some(found),
             // A torn table says nothing of what lies where.
             Err(SlotError::NoTable | SlotError::DamagedTable { .. }) => None,
             Err(other) => return Err(other.into()),
         },
     };
+    // Written by another tool, without a digest: it says the same.
+    table_part.is_there |= found.as_ref().is_some_and(|it| *it == (*table_offset, table.clone()));
     let losses = found.as_ref().map(|old| losses(old, (*table_offset, table))).unwrap_or_default();
     if !losses.is_empty() && !allows_data_loss {
         return Err(InstallError::DataLoss(losses));
     }
-    let now = match found.clone().map(|place| wanted.survey(flash, place)) {
+    // Without a table nothing boots. What will boot once there is one stays, all the same.
+    let place = found.clone().unwrap_or((*table_offset, table.clone()));
+    let now = match wanted.survey(flash, place) {
         // The table that is there is for a larger chip.
-        None | Some(Err(SlotError::Truncated(_))) => None,
-        Some(read) => Some(read?),
+        Err(SlotError::Truncated(_)) => None,
+        read => Some(read?),
     };
-    let slots = Slots::new(table, now.as_ref(), table_part.is_there);
+    let is_same = table_part.is_there || found.is_none();
+    let slots = Slots::new(table, now.as_ref(), is_same);
     let Choice { target, region, is_needed } = choice(&slots, wanted)?;
-    let app = Part::new(flash, What::App(target), region.start, app.clone())?;
+    let app = Part::new(flash, What::App, region.start, app.clone())?;
+    let of_the_device = now.as_ref().filter(|_| found.is_some());
     let boots_now =
-        now.as_ref().map_or(Target::None, |now| now.start(&now.entries, Rollback::Off).target);
+        of_the_device.map_or(Target::None, |it| it.start(&it.entries, Rollback::Off).target);
+    let meanwhile = of_the_device.map_or(Target::None, |it| it.without(region));
     let overwrites = is_needed && !app.is_there;
     let as_it_is = now.filter(|_| table_part.is_there);
     let (slot, table) = (target, table_part);
-    Ok(Plan { slot, app, table, found, boots_now, as_it_is, overwrites, losses })
+    Ok(Plan { slot, app, table, found, boots_now, as_it_is, overwrites, meanwhile, losses })
 }
 
 /// The slot that somebody named, or the one that is best.

@@ -3,7 +3,7 @@
 //! One that is there and works is kept: it may be somebody's own, with rollback, and while it is
 //! replaced nothing boots.
 
-use super::bootloader::{self, Bootloader, OnDevice, Sound, Target};
+use super::bootloader::{self, Bootloader, Destination, OnDevice, Sound};
 use super::rollback::OF_ESPFLASH;
 use super::secure::{self, Admission};
 use super::{InstallError, Part, Plan, Wanted, What};
@@ -12,8 +12,8 @@ use crate::device::flash::{FlashReader, SECTOR};
 use crate::device::serial::Security;
 use crate::device::slots;
 use crate::flash_size::FlashSize;
-use crate::image::Board;
-use crate::virtual_device::bootloader::Target as Slot;
+use crate::image::{self, Board};
+use crate::virtual_device::bootloader::Target;
 
 /// Where the bootloaders that come with espflash look for the table.
 const TABLE_OF_ESPFLASH: u32 = 0x8000;
@@ -66,7 +66,7 @@ pub fn second_stage(
     facts: &Facts,
 ) -> Result<SecondStage, InstallError> {
     let size = FlashSize::of(flash.size()).unwrap_or(FlashSize::DEFAULT);
-    let target = Target { chip: wanted.chip, flash: size, table_offset: wanted.table_offset };
+    let target = Destination { chip: wanted.chip, flash: size, table_offset: wanted.table_offset };
     let offset = wanted.chip.bootloader_offset();
     let new = match asked {
         Asked::File { name, bytes } => Ok(bootloader::from_file(name, bytes, &target)?),
@@ -90,8 +90,22 @@ pub fn second_stage(
         Asked::Nothing if finds_the_table => theirs(flash, &target, facts)?,
         Asked::Nothing | Asked::Espflash | Asked::File { .. } => None,
     };
+    // One of espflash's may be for another crystal or revision: then it is no good here.
+    let theirs = theirs.filter(|(sound, bytes)| {
+        let is_ours = || {
+            let restated = image::with_flash_size(bytes, size);
+            restated.is_some_and(|restated| {
+                new.as_ref().is_ok_and(|new| new.bytes.starts_with(&restated))
+            })
+        };
+        sound.rollback != OF_ESPFLASH || (reaches(sound, wanted) && is_ours())
+    });
     let new = match theirs {
         Some((sound, _)) if reaches(&sound, wanted) => {
+            let tables = slots::tables(flash)?;
+            if tables.iter().any(|offset| *offset != wanted.table_offset) {
+                return Err(InstallError::Tables(tables));
+            }
             let Sound { description, rollback, .. } = sound;
             let note = format!(
                 "the bootloader that is there is kept: {description}, rollback: {} ({}); \
@@ -115,16 +129,16 @@ pub fn second_stage(
     if matches!(admission, Admission::Signed(_)) {
         notes.extend(admission.unproven());
     }
-    if plan.boots_now != Slot::None {
+    if plan.boots_now != Target::None {
         notes.push("while the bootloader was replaced, nothing would have booted".to_owned());
     }
     Ok(SecondStage { part: Some(part), notes })
 }
 
-/// A bootloader that is there and starts, and is none of espflash's; with its bytes.
+/// A bootloader that is there and starts; with its bytes.
 fn theirs(
     flash: &mut dyn FlashReader,
-    target: &Target,
+    target: &Destination,
     facts: &Facts,
 ) -> Result<Option<(Sound, Vec<u8>)>, InstallError> {
     let start = target.chip.bootloader_offset();
@@ -142,7 +156,7 @@ fn theirs(
         region.truncate(sound.length);
     }
     let starts = sound.is_signed || !facts.security.is_some_and(|it| it.secure_boot);
-    Ok((starts && sound.rollback != OF_ESPFLASH).then_some((sound, region)))
+    Ok(starts.then_some((sound, region)))
 }
 
 /// Whether the flash that its header states holds the whole table.

@@ -14,6 +14,10 @@ use crate::partition::{Entry, Kind};
 pub struct Settings {
     /// The pages to write, in order; none where all of it is there.
     pub parts: Vec<Part>,
+    /// What became of what was kept.
+    pub copy: Copy,
+    /// Whether there is something that is no NVS, which nobody has asked to write over.
+    pub is_foreign: bool,
     before: Vec<u8>,
     after: Vec<u8>,
 }
@@ -27,7 +31,13 @@ impl std::fmt::Debug for Settings {
 
 impl Settings {
     fn none() -> Self {
-        Self { parts: Vec::new(), before: Vec::new(), after: Vec::new() }
+        Self {
+            parts: Vec::new(),
+            copy: Copy::None,
+            is_foreign: false,
+            before: Vec::new(),
+            after: Vec::new(),
+        }
     }
 
     /// What to keep until all is written: the partition before, and after.
@@ -52,16 +62,31 @@ pub fn settings(
     let Some(row) = wanted.table.nvs() else {
         return if given.is_empty() { Ok(Settings::none()) } else { Err(InstallError::NoNvs) };
     };
-    let old = plan.found.as_ref().and_then(|(_, table)| {
-        table.entries.iter().find(|old| old.kind == Kind::NVS && old.offset == row.offset)
-    });
+    let old = match &plan.found {
+        Some((_, table)) => {
+            let mut rows = table.entries.iter();
+            rows.find(|old| old.kind == Kind::NVS && old.offset == row.offset).map(|old| old.size)
+        }
+        // Nobody knows what lies where, but NVS is known by what it looks like.
+        None => nvs::has_pages(&flash.read(row.offset, row.size)?).then_some(row.size),
+    };
+    let is_blank = part(row, &blank(row), 0, row.size).is_in(flash)?;
     match (old, given.is_empty()) {
         // Nobody asks for anything, and what is there is the device's.
         (Some(_), true) if kept.is_none() => Ok(Settings::none()),
-        (Some(old), _) => merged(flash, row, old.size.min(row.size), given, kept),
-        // Whatever is there was something else before.
-        (None, _) => fresh(flash, row, given),
+        (Some(old), _) => merged(flash, row, old.min(row.size), given, kept),
+        (None, true) if is_blank => Ok(Settings::none()),
+        // By its table it was something else, which is lost or was nothing.
+        (None, _) if is_blank || plan.found.is_some() || wanted.allows_data_loss => {
+            fresh(flash, row, given)
+        }
+        (None, true) => Ok(Settings { is_foreign: true, ..Settings::none() }),
+        (None, false) => Err(InstallError::ForeignNvs(row.offset)),
     }
+}
+
+fn blank(row: &Entry) -> Vec<u8> {
+    vec![0xff; usize::try_from(row.size).unwrap_or(usize::MAX)]
 }
 
 fn fresh(
@@ -69,7 +94,7 @@ fn fresh(
     row: &Entry,
     given: &Given,
 ) -> Result<Settings, InstallError> {
-    let before = vec![0xff; usize::try_from(row.size).unwrap_or(usize::MAX)];
+    let before = blank(row);
     let after = if given.is_empty() { before.clone() } else { nvs::merge(&before, given)? };
     let mut parts = Vec::new();
     for index in 0..after.len().div_ceil(sector()) {
@@ -78,7 +103,7 @@ fn fresh(
             parts.push(part);
         }
     }
-    Ok(Settings { parts, before, after })
+    Ok(Settings { parts, before, after, ..Settings::none() })
 }
 
 fn merged(
@@ -91,7 +116,11 @@ fn merged(
     let mut now = flash.read(row.offset, old_size)?;
     // Pages that the partition grew by.
     now.resize(usize::try_from(row.size).unwrap_or(usize::MAX), 0xff);
-    let before = kept.and_then(|kept| before_the_cut(&now, kept)).unwrap_or_else(|| now.clone());
+    let copy = kept.map_or(Copy::None, |kept| Copy::of(&now, kept));
+    let before = match &copy {
+        Copy::Restores(before) => before.clone(),
+        Copy::None | Copy::Needless | Copy::Another => now.clone(),
+    };
     let after = if given.is_empty() { before.clone() } else { nvs::merge(&before, given)? };
     let grown = usize::try_from(old_size).unwrap_or(usize::MAX).div_ceil(sector());
     let mut parts = Vec::new();
@@ -104,7 +133,7 @@ fn merged(
             parts.push(part);
         }
     }
-    Ok(Settings { parts, before, after })
+    Ok(Settings { parts, before, after, copy, is_foreign: false })
 }
 
 fn sector() -> usize {
@@ -112,24 +141,54 @@ fn sector() -> usize {
 }
 
 fn page(row: &Entry, bytes: &[u8], index: usize) -> Part {
-    let bytes = bytes.chunks(sector()).nth(index).unwrap_or_default().to_vec();
-    let skipped = u32::try_from(index).unwrap_or(u32::MAX).saturating_mul(SECTOR);
-    Part { what: What::Nvs, offset: row.offset.saturating_add(skipped), bytes, is_there: false }
+    let bytes = bytes.chunks(sector()).nth(index).unwrap_or_default();
+    part(row, bytes, u32::try_from(index).unwrap_or(u32::MAX), SECTOR)
 }
 
-/// The partition as it was before a write that was broken off, if that is how it looks: every page is
-/// as before or as planned, but for one that may be anything. Whatever else it is, the device has
-/// written to it since.
-fn before_the_cut(now: &[u8], kept: &[u8]) -> Option<Vec<u8>> {
-    let (before, after) = kept.split_at_checked(now.len())?;
-    if after.len() != now.len() {
-        return None;
+fn part(row: &Entry, bytes: &[u8], index: u32, size: u32) -> Part {
+    let offset = row.offset.saturating_add(index.saturating_mul(size));
+    Part { what: What::Nvs, offset, bytes: bytes.to_vec(), is_there: false }
+}
+
+/// What was kept of a run that was broken off, held against what is there now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Copy {
+    /// Nothing was kept.
+    #[default]
+    None,
+    /// Nothing was written yet, or all of it: the device has what it needs.
+    Needless,
+    /// A write was broken off, and this is what was there before it.
+    Restores(Vec<u8>),
+    /// The device has written to it since, or it is of another table: it is no use any more.
+    Another,
+}
+
+impl Copy {
+    /// Every page has to be as before or as planned, but for one that is what a broken write leaves: an
+    /// erase sets bits of what was there, a program clears bits that are cleared in the end.
+    fn of(now: &[u8], kept: &[u8]) -> Self {
+        let Some((before, after)) = kept.split_at_checked(now.len()) else { return Self::Another };
+        if after.len() != now.len() {
+            return Self::Another;
+        }
+        if now == before || now == after {
+            return Self::Needless;
+        }
+        let [now, before_pages, after] = [now, before, after].map(|it| it.chunks(sector()));
+        let mut torn = 0_u32;
+        for ((now, before), after) in now.zip(before_pages).zip(after) {
+            let keeps = |bits: &[u8]| now.iter().zip(bits).all(|(now, bits)| now & bits == *bits);
+            if now == before || now == after {
+                continue;
+            }
+            if !keeps(before) && !keeps(after) {
+                return Self::Another;
+            }
+            torn = torn.saturating_add(1);
+        }
+        if torn <= 1 { Self::Restores(before.to_vec()) } else { Self::Another }
     }
-    let pages = |bytes: &[u8]| bytes.chunks(sector()).map(<[u8]>::to_vec).collect::<Vec<_>>();
-    let all = pages(now).into_iter().zip(pages(before)).zip(pages(after));
-    let torn = all.filter(|((now, before), after)| now != before && now != after).count();
-    let is_whole = now == before || now == after;
-    (torn <= 1 && !is_whole).then(|| before.to_vec())
 }
 
 #[cfg(test)]
@@ -147,14 +206,18 @@ mod tests {
         let mut torn = partition([1, 2, 4]);
         torn[sector() + 9..2 * sector()].fill(0xff);
         for now in [partition([1, 2, 4]), torn, partition([1, 0xff, 4])] {
-            assert_eq!(before_the_cut(&now, &kept), Some(before.clone()));
+            assert_eq!(Copy::of(&now, &kept), Copy::Restores(before.clone()));
         }
         // Nothing was written yet, or all of it: the device may have gone on from there.
-        assert_eq!(before_the_cut(&before, &kept), None);
-        assert_eq!(before_the_cut(&after, &kept), None);
-        assert_eq!(before_the_cut(&partition([9, 8, 4]), &kept), None);
+        assert_eq!(Copy::of(&before, &kept), Copy::Needless);
+        assert_eq!(Copy::of(&after, &kept), Copy::Needless);
+        assert_eq!(Copy::of(&partition([9, 8, 4]), &kept), Copy::Another);
+        // The device has written one more value behind the others.
+        let mut gone_on = before.clone();
+        gone_on[2 * sector() + 64..][..32].fill(0x20);
+        assert_eq!(Copy::of(&gone_on, &kept), Copy::Another);
         for cut in [0, 1, kept.len() / 2, kept.len() - 1] {
-            assert_eq!(before_the_cut(&partition([1, 2, 4]), &kept[..cut]), None);
+            assert_eq!(Copy::of(&partition([1, 2, 4]), &kept[..cut]), Copy::Another);
         }
     }
 }

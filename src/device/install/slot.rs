@@ -2,6 +2,7 @@
 
 use crate::agent::layout::Region;
 use crate::agent::otadata::{self, ENTRY, Entry};
+use crate::device::flash::SECTOR;
 use crate::device::{Known, Survey, boot_table};
 use crate::partition::Table;
 use crate::virtual_device::bootloader::{BootTable, Rollback, Target};
@@ -28,7 +29,13 @@ pub(super) struct Slots<'a> {
 
 impl<'a> Slots<'a> {
     pub(super) fn new(table: &Table, now: Option<&'a Survey>, is_same: bool) -> Self {
-        let needed = now.map(needed).unwrap_or_default();
+        let mut needed = now.map(needed).unwrap_or_default();
+        if let Some(now) = now.filter(|_| !is_same) {
+            // Without these what boots now would not be found, or not be chosen.
+            let otadata = Region { start: now.boot.layout.otadata, len: SECTOR.saturating_mul(2) };
+            needed.extend(Some(otadata).filter(|_| now.boot.has_otadata));
+            needed.push(Region { start: now.table_offset, len: SECTOR });
+        }
         Self { boot: boot_table(table), now, is_same, needed }
     }
 

@@ -49,6 +49,11 @@ pub fn merge(partition: &[u8], given: &Given) -> Result<Vec<u8>, NvsError> {
     })
 }
 
+/// Whether any page is one of NVS.
+pub fn has_pages(partition: &[u8]) -> bool {
+    page::pages(partition).any(|page| page.sequence.is_some())
+}
+
 /// The settings that the agent reads from a partition.
 pub fn settings(partition: &[u8]) -> Result<Settings, NvsError> {
     Inventory::read(partition)?;

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::thread;
 use std::time::Duration;
 
-use serialport::{SerialPort, UsbPortInfo};
+use serialport::{ClearBuffer, SerialPort, UsbPortInfo};
 
 use super::cable::opening;
 use super::port::Chosen;
@@ -21,6 +21,7 @@ const BUILT_IN: (u16, u16) = (0x303a, 0x1001);
 #[derive(Debug)]
 pub struct Listener {
     port: espflash::connection::Port,
+    name: String,
     usb: Option<UsbPortInfo>,
 }
 
@@ -48,10 +49,10 @@ impl Listener {
             .flow_control(serialport::FlowControl::None)
             .timeout(PATIENCE);
         let port = builder.open_native().map_err(|error| opening(&chosen.name, error))?;
-        Ok(Self { port, usb: chosen.usb.clone() })
+        Ok(Self { port, name: chosen.name.clone(), usb: chosen.usb.clone() })
     }
 
-    /// Resets the chip into its program, by RTS. `false` where the port has no such lines, as a
+    /// Resets the chip into its program, by RTS, and forgets what it said before. `false` where the port has no such lines, as a
     /// pseudo-terminal, or does not take them.
     pub fn reset(&mut self) -> bool {
         self.port.read_clear_to_send().is_ok() && self.pulse().is_ok()
@@ -68,7 +69,19 @@ impl Listener {
             self.port.write_request_to_send(true)?;
         }
         thread::sleep(PULSE);
+        // The chip is held in its reset: what has come until now was said before it.
+        self.port.clear(ClearBuffer::Input)?;
         self.port.write_request_to_send(false)
+    }
+
+    /// Forgets what has come and was not read.
+    ///
+    /// # Errors
+    ///
+    /// Where the port does not do that.
+    pub fn forget(&mut self) -> Result<(), DeviceError> {
+        let cleared = self.port.clear(ClearBuffer::Input);
+        cleared.map_err(|error| opening(&self.name, error))
     }
 
     /// Reads what is there, or waits a moment for it.

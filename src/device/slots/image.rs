@@ -50,6 +50,10 @@ pub(super) fn find(
         Err(ImageError::Magic(0xff)) => {
             return Ok(Found { outline: None, proof: Proof::Blank, known: None, reason: None });
         }
+        // A bootloader goes by the checksum then. We have nothing to compare.
+        Err(error @ ImageError::NoDigest) => {
+            return Ok(Found { proof: Proof::Unproven, ..broken(error) });
+        }
         Err(error) => return Ok(broken(error)),
     };
     let candidate =
@@ -100,8 +104,11 @@ pub(super) fn outline(
         [other, ..] => return Ok(Err(ImageError::Magic(other))),
         [] => return Ok(Err(ImageError::Flash)),
     };
-    if header.last() != Some(&1) {
-        return Ok(Err(ImageError::NoDigest));
+    match header.last() {
+        Some(1) => {}
+        Some(0) => return Ok(Err(ImageError::NoDigest)),
+        // A bootloader looks for a digest then, over this very byte.
+        Some(_) | None => return Ok(Err(ImageError::Digest)),
     }
     let mut at = HEADER;
     let mut descriptor = None;

@@ -21,7 +21,7 @@ use crate::partition::Table;
 use crate::virtual_device::bootloader::{self as model, BootTable, Rollback, Target};
 pub use change::{Change, ChangeError, apply, repair, switch};
 pub use report::{BootloaderReport, Proof, SecurityReport, SlotReport};
-pub use table::find as find_table;
+pub use table::{all as tables, find_from as find_table};
 
 /// Why there is nothing to report.
 #[derive(Debug, thiserror::Error)]
@@ -221,6 +221,19 @@ impl Survey {
             }
         }
         Ok(())
+    }
+
+    /// What starts without rollback in the bootloader, once this region holds nothing that boots.
+    pub fn without(&self, region: Region) -> Target {
+        let end = |it: Region| it.start.saturating_add(it.len);
+        let is_free = |it: Region| end(it) <= region.start || end(region) <= it.start;
+        let is_bootable = |it: Region| {
+            let holds = |(_, of, found): &(Target, Region, image::Found)| {
+                *of == it && found.proof.may_boot()
+            };
+            is_free(it) && self.slots.iter().any(holds)
+        };
+        model::start(&self.boot, &self.entries, Rollback::Off, is_bootable).target
     }
 
     /// Notes what was written, and read back, since.

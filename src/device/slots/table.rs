@@ -17,15 +17,21 @@ const PART: u32 = 64;
 /// # Errors
 ///
 /// Where there is none, a damaged one, or no way to the flash.
-pub fn find(flash: &mut dyn FlashReader) -> Result<(u32, Table), SlotError> {
-    for offset in OFFSETS {
-        if offset.saturating_add(TABLE_SIZE) > flash.size() {
-            break;
-        }
-        let first = flash.read(offset, PART)?;
-        if !first.starts_with(&ROW_MAGIC) {
-            continue;
-        }
+pub(super) fn find(flash: &mut dyn FlashReader) -> Result<(u32, Table), SlotError> {
+    find_from(flash, None)
+}
+
+/// The same, and first of all at `preferred`.
+///
+/// # Errors
+///
+/// As above.
+pub fn find_from(
+    flash: &mut dyn FlashReader,
+    preferred: Option<u32>,
+) -> Result<(u32, Table), SlotError> {
+    for offset in preferred.into_iter().chain(OFFSETS) {
+        let Some(first) = begin(flash, offset)? else { continue };
         let bytes = rest(flash, offset, first)?;
         let format = bytes.get(..partition::FORMAT_SIZE).unwrap_or(&bytes);
         let reading = partition::read(format, None, &Options::default());
@@ -40,6 +46,30 @@ pub fn find(flash: &mut dyn FlashReader) -> Result<(u32, Table), SlotError> {
         };
     }
     Err(SlotError::NoTable)
+}
+
+/// Every place that a table begins at.
+///
+/// # Errors
+///
+/// Where there is no way to the flash.
+pub fn all(flash: &mut dyn FlashReader) -> Result<Vec<u32>, SlotError> {
+    let mut found = Vec::new();
+    for offset in OFFSETS {
+        if begin(flash, offset)?.is_some() {
+            found.push(offset);
+        }
+    }
+    Ok(found)
+}
+
+/// The first rows of a table, where one begins.
+fn begin(flash: &mut dyn FlashReader, offset: u32) -> Result<Option<Vec<u8>>, SlotError> {
+    if offset.saturating_add(TABLE_SIZE) > flash.size() {
+        return Ok(None);
+    }
+    let first = flash.read(offset, PART)?;
+    Ok(first.starts_with(&ROW_MAGIC).then_some(first))
 }
 
 /// Everything up to the first erased row; what is behind it belongs to nobody.

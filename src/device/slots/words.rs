@@ -110,6 +110,12 @@ fn content(out: &mut dyn Write, paint: Paint, slot: &SlotState) -> io::Result<()
             writeln!(out, "{project} {version}, {size} bytes, {proof}{}", known.unwrap_or_default())
         }
         (None, Proof::Blank) => writeln!(out, "blank"),
+        (None, Proof::Unproven) => writeln!(
+            out,
+            "{}: {}",
+            paint.tone(Tone::Warning, "unproven"),
+            slot.reason.as_deref().unwrap_or_default()
+        ),
         (None, _) => writeln!(
             out,
             "{}: {}",

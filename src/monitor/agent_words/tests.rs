@@ -4,21 +4,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::event;
-use crate::agent::agent::{Error, Event as Told};
+use crate::agent::agent::Event as Told;
 use crate::agent::clock::Source;
-use crate::agent::image::ImageError;
-use crate::agent::install::InstallError;
 use crate::agent::layout::{Layout, Region, Running};
 use crate::agent::otadata::{Entry, Label, State};
-use crate::agent::ports::TransportError;
-use crate::agent::release::Foreign;
 use crate::agent::reports::Trouble;
 use crate::agent::settings::Problem;
 use crate::agent::trial::{self, Boot};
-use crate::agent::tuf::{self, Refusal, Role};
 use crate::agent::url::UrlError;
 use crate::monitor::Event;
 use crate::virtual_device::flash::VirtualFlash;
+use crate::virtual_device::tests::errors::errors;
 
 #[track_caller]
 fn reads(line: &str, expected: Event) {
@@ -98,83 +94,6 @@ fn every_error_of_the_agent_is_trouble_and_nothing_else() {
     }
 }
 
-/// One error of each kind. What is matched here has to be listed there.
-fn errors() -> Vec<Error> {
-    let transport = [
-        TransportError::Unreachable,
-        TransportError::Truncated,
-        TransportError::TooSlow,
-        TransportError::HeadTooLarge,
-        TransportError::Untrusted,
-    ];
-    let image = [
-        ImageError::Flash,
-        ImageError::Magic(0),
-        ImageError::SegmentCount(17),
-        ImageError::Chip { expected: 5, found: 9 },
-        ImageError::Revision { needed: 300, found: 100 },
-        ImageError::SegmentLength(3),
-        ImageError::Size(17),
-        ImageError::Length { image: 2, partition: 1 },
-        ImageError::Checksum,
-        ImageError::NoDigest,
-        ImageError::Digest,
-    ];
-    let mut install = vec![
-        InstallError::NoOtherSlot,
-        InstallError::TooLarge { image: 2, slot: 1 },
-        InstallError::SequenceExhausted,
-        InstallError::Flash,
-        InstallError::Status(404),
-        InstallError::Length,
-        InstallError::Endless,
-        InstallError::Short,
-        InstallError::Range,
-        InstallError::Digest,
-        InstallError::FlashDigest,
-    ];
-    install.extend(transport.map(InstallError::Transport));
-    install.extend(image.map(InstallError::Image));
-    let refusals = [
-        Refusal::TooLarge { cap: 1 },
-        Refusal::Field("version"),
-        Refusal::WrongType,
-        Refusal::SpecVersion,
-        Refusal::DuplicateSignature,
-        Refusal::Threshold { needed: 2, found: 1 },
-        Refusal::Expired { expires: 1, now: 2 },
-        Refusal::Rollback { trusted: 2, offered: 1 },
-        Refusal::Version { expected: 2, found: 1 },
-        Refusal::Length { expected: 1 },
-        Refusal::Hash,
-        Refusal::Missing,
-        Refusal::Delegations { most: 1 },
-        Refusal::Rotations { followed: 1 },
-    ];
-    let mut metadata = vec![
-        tuf::Error::Status(503),
-        tuf::Error::StoredState,
-        tuf::Error::Store,
-        tuf::Error::OutOfMemory(Role::Targets),
-    ];
-    metadata.extend(transport.map(tuf::Error::Transport));
-    for refusal in refusals {
-        metadata.push(tuf::Error::Refused(Role::Timestamp, refusal));
-        metadata.push(tuf::Error::EmbeddedRoot(refusal));
-        metadata.push(tuf::Error::StoredRoot(refusal));
-    }
-    let mut all = vec![
-        Error::OnTrial,
-        Error::FlashEncrypted,
-        Error::Store,
-        Error::Foreign(Foreign::Product),
-        Error::Foreign(Foreign::Chip),
-    ];
-    all.extend(install.into_iter().map(Error::Install));
-    all.extend(metadata.into_iter().map(Error::Metadata));
-    all
-}
-
 #[test]
 fn every_problem_of_a_setting_is_read() {
     for problem in [
@@ -194,8 +113,8 @@ fn every_problem_of_a_setting_is_read() {
     }
 }
 
-/// What the firmware prints besides: the text between quotes in its `println!`, filled in, and what
-/// is read from it.
+/// What the firmware prints besides: the text between quotes in its `println!`, the same filled in by
+/// hand, and what is read from it.
 fn printed() -> Vec<(&'static str, &'static str, Event)> {
     let own = |text: &str| text.to_owned();
     let connection = |reason| Event::Connection { reason: own(reason) };
@@ -303,9 +222,28 @@ fn printed() -> Vec<(&'static str, &'static str, Event)> {
 
 #[test]
 fn every_other_line_of_the_firmware_is_read() {
-    for (_, line, expected) in printed() {
+    for (text, line, expected) in printed() {
+        assert!(is_filled_in(text, line), "`{line}` is not `{text}`");
         reads(line, expected);
     }
+}
+
+/// Whether a line has the fixed parts of a text, all in order, and something where it has braces.
+fn is_filled_in(text: &str, line: &str) -> bool {
+    let Some((fixed, rest)) = text.split_once('{') else { return text == line };
+    let Some(line) = line.strip_prefix(fixed) else { return false };
+    let (_, rest) = rest.split_once('}').unwrap();
+    let ends = (1..=line.len()).filter(|end| line.is_char_boundary(*end));
+    ends.into_iter().any(|end| is_filled_in(rest, &line[end..]))
+}
+
+#[test]
+fn a_line_is_tied_to_its_text() {
+    assert!(is_filled_in("updates: {} of {url}", "updates: a of b"));
+    for line in ["updates: a", "updates: a of ", "updates:  of b", "x updates: a of b"] {
+        assert!(!is_filled_in("updates: {} of {url}", line), "{line}");
+    }
+    assert!(!is_filled_in("updates: {}.", "updates: a"));
 }
 
 /// A line that the firmware prints and nobody here has heard of, or a wording that has changed.

@@ -8,6 +8,7 @@
 mod bench;
 mod boots;
 mod downloads;
+pub(crate) mod errors;
 mod foreign_flash;
 mod images;
 mod memory;

@@ -7,7 +7,8 @@ use super::*;
 use crate::partition::{self, standard};
 
 const CHIP: Chip = Chip::Esp32c3;
-const TARGET: Target = Target { chip: CHIP, flash: FlashSize::DEFAULT, table_offset: 0x8000 };
+const TARGET: Destination =
+    Destination { chip: CHIP, flash: FlashSize::DEFAULT, table_offset: 0x8000 };
 
 fn eight() -> FlashSize {
     "8MB".parse().unwrap()
@@ -24,7 +25,7 @@ fn refusal(bytes: &[u8]) -> (u8, String) {
     refused(bytes, &TARGET)
 }
 
-fn refused(bytes: &[u8], target: &Target) -> (u8, String) {
+fn refused(bytes: &[u8], target: &Destination) -> (u8, String) {
     let error = from_file("bl.bin", bytes, target).unwrap_err();
     assert!(error.help().is_some());
     (error.exit().code(), error.to_string())
@@ -43,7 +44,7 @@ fn espflash_has_none_for_every_crystal_and_place() {
     let slow = Board { crystal: Some(26), revision: None };
     let error = super::bundled(&TARGET, slow).unwrap_err();
     assert_eq!((error.exit().code(), error.help().is_some()), (3, true));
-    let early = Target { table_offset: 0x3000, ..TARGET };
+    let early = Destination { table_offset: 0x3000, ..TARGET };
     let error = super::bundled(&early, Board::default()).unwrap_err();
     assert_eq!(error.exit().code(), 1);
     assert!(error.to_string().contains("table at 0x3000"), "{error}");
@@ -91,7 +92,7 @@ fn a_bootloader_that_would_not_start_is_refused_with_the_reason() {
     let (exit, message) = refusal(&changed);
     assert_eq!(exit, 6, "only the digest is about the header");
     assert!(message.contains("SHA-256 does not match"), "{message}");
-    let other = Target { chip: Chip::Esp32c6, ..TARGET };
+    let other = Destination { chip: Chip::Esp32c6, ..TARGET };
     let (exit, message) = refused(&whole, &other);
     assert_eq!(exit, 1);
     assert!(message.contains("for esp32c3, not for esp32c6"), "{message}");
@@ -104,16 +105,16 @@ fn a_bootloader_that_would_not_start_is_refused_with_the_reason() {
 fn the_table_comes_behind_the_last_byte_and_no_earlier() {
     let whole = image(FlashSize::DEFAULT);
     let length = u32::try_from(whole.len()).unwrap();
-    let exactly = Target { table_offset: length, ..TARGET };
+    let exactly = Destination { table_offset: length, ..TARGET };
     assert!(from_file("bl.bin", &whole, &exactly).is_ok());
-    let less = Target { table_offset: length - 1, ..TARGET };
+    let less = Destination { table_offset: length - 1, ..TARGET };
     let (exit, message) = refused(&whole, &less);
     assert_eq!(exit, 1);
     assert!(message.contains(&format!("has {length} bytes, but there are {}", length - 1)));
     // An ESP32's begins at 0x1000.
     let chip = Chip::Esp32;
     let bytes = image::bootloader(chip, FlashSize::DEFAULT).unwrap();
-    let target = Target { chip, table_offset: 0x1000, ..TARGET };
+    let target = Destination { chip, table_offset: 0x1000, ..TARGET };
     assert!(refused(&bytes, &target).1.contains("there are 0 before"));
 }
 
@@ -213,7 +214,7 @@ proptest! {
             }
         }
         bytes.truncate(length);
-        let target = Target { table_offset, ..TARGET };
+        let target = Destination { table_offset, ..TARGET };
         let _ = (from_file("bl.bin", &bytes, &target), on_device(&bytes, CHIP));
     }
 
