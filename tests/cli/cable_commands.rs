@@ -56,7 +56,7 @@ fn the_watchdog_is_quiet_before_the_first_change_and_packed_blocks_are_waited_fo
     let attached = |operations: &[u8]| operations.iter().filter(|it| **it == SPI_ATTACH).count();
     let (looked, flashed) = (looked.operations(), flashed.operations());
     assert_eq!(attached(&flashed), attached(&looked) + 1);
-    let first = flashed.iter().position(|it| changes(it)).unwrap();
+    let first = flashed.iter().position(changes).unwrap();
     assert_eq!(flashed[first], ERASE_REGION);
     assert_eq!(attached(&flashed[first..]), 0, "before the first change");
     assert!(flashed.contains(&DEFLATE_DATA));
