@@ -22,6 +22,8 @@ pub enum DeviceError {
     Ports(#[source] serialport::Error),
     #[error("`{port}` does not exist")]
     Absent { port: String },
+    #[error("`{port}` is no serial port")]
+    NoSerialPort { port: String },
     #[error("`{port}` cannot be opened")]
     Open { port: String, source: io::Error },
     #[error("`{port}` is in use by another program")]
@@ -44,6 +46,8 @@ pub enum DeviceError {
     Refused { port: String, what: &'static str, reason: String },
     #[error("the chip is in secure download mode, in which its flash cannot be read")]
     SecureDownload,
+    #[error("the chip at `{0}` has Secure Boot v1 on, whose signatures cannot be checked here")]
+    SecureBootV1(String),
     #[error("{length} bytes at {offset:#x} are beyond the end, which is at {size:#x}")]
     BeyondEnd { offset: u32, length: u32, size: u32 },
     #[error("`{}` could not be read", file.display())]
@@ -62,6 +66,7 @@ impl Explained for DeviceError {
             | Self::UnknownPort(_)
             | Self::Ports(_)
             | Self::Absent { .. }
+            | Self::NoSerialPort { .. }
             | Self::Open { .. }
             | Self::Busy { .. }
             | Self::NoAnswer(_)
@@ -72,7 +77,8 @@ impl Explained for DeviceError {
             | Self::Gone { .. }
             | Self::Garbage { .. }
             | Self::Refused { .. }
-            | Self::SecureDownload => Exit::Device,
+            | Self::SecureDownload
+            | Self::SecureBootV1(_) => Exit::Device,
             Self::BeyondEnd { .. } => Exit::Rejected,
             Self::ReadFile { .. } => Exit::Project,
         }
@@ -87,7 +93,7 @@ impl Explained for DeviceError {
                 Self::ManyPorts(_) | Self::UnknownPort(_) => {
                     "name one: `--port`, or `ESP_OTA_PORT`"
                 }
-                Self::Ports(_) | Self::Absent { .. } => {
+                Self::Ports(_) | Self::Absent { .. } | Self::NoSerialPort { .. } => {
                     "name the port as the system does, such as `/dev/ttyUSB0` or `COM3`"
                 }
                 Self::Open { .. } => {
@@ -112,6 +118,9 @@ impl Explained for DeviceError {
                 Self::Refused { .. } => "reset the board and run the command again",
                 Self::SecureDownload => {
                     "nothing reads it any more; the device's own reports say what it runs"
+                }
+                Self::SecureBootV1(_) => {
+                    "update it over the air, where its own bootloader checks what it starts"
                 }
                 Self::BeyondEnd { .. } => "dump the whole chip",
                 Self::ReadFile { .. } => "check the path, and that you may read it",

@@ -1,16 +1,11 @@
 //! Boards that say nothing of their security, and the ESP32, whose ROM cannot be asked for it.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::fs;
 
 use cargo_esp_ota::chip::Chip;
-use cargo_esp_ota::virtual_device::flash::VirtualFlash;
-use cargo_esp_ota::virtual_device::rom_loader::{RomLoader, Settings};
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::OpenptFlags;
 
 use crate::board::Board;
+use crate::crooked_board::{Asked, CrookedBoard};
 use crate::flash::for_any;
 use crate::harness::Project;
 use crate::material;
@@ -21,38 +16,6 @@ const QUESTION: u8 = 0x14;
 const REFUSAL: &[u8] = &[0xc0, 1, QUESTION, 4, 0, 0, 0, 0, 0, 1, 5, 0, 0, 0xc0];
 const TOO_SHORT: &[u8] = &[0xc0, 1, QUESTION, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xc0];
 
-/// A board that answers the question for its security with `lie`, once espflash has found out by
-/// it which chip it is. Gives the port, and what has to be kept for it to exist.
-fn liar(flash: Vec<u8>, lie: &'static [u8]) -> (String, OwnedFd) {
-    let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    rustix::pty::grantpt(&master).unwrap();
-    rustix::pty::unlockpt(&master).unwrap();
-    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    let flags = OFlags::RDWR | OFlags::NOCTTY;
-    let kept = rustix::fs::open(name.as_str(), flags, Mode::empty()).unwrap();
-    let mut settings = rustix::termios::tcgetattr(&kept).unwrap();
-    settings.make_raw();
-    rustix::termios::tcsetattr(&kept, rustix::termios::OptionalActions::Now, &settings).unwrap();
-    std::thread::spawn(move || {
-        let flash = VirtualFlash::with_contents(flash);
-        let mut board = RomLoader::new(Chip::Esp32c3, flash, Settings::default());
-        let mut line = File::from(master);
-        let (mut bytes, mut asked) = ([0; 4096], 0);
-        while let Ok(count) = line.read(&mut bytes) {
-            let mut answer = Vec::new();
-            board.receive(&bytes[..count], &mut answer);
-            if answer.starts_with(&[0xc0, 1, QUESTION]) {
-                asked += 1;
-            }
-            let is_lie = answer.starts_with(&[0xc0, 1, QUESTION]) && asked > 2;
-            if line.write_all(if is_lie { lie } else { &answer }).is_err() {
-                break;
-            }
-        }
-    });
-    (name, kept)
-}
-
 #[test]
 fn a_board_that_does_not_tell_its_security_is_not_taken_for_one_without_any() {
     let project = Project::made().file("app.bin", material::image("1.2.0"));
@@ -61,8 +24,13 @@ fn a_board_that_does_not_tell_its_security_is_not_taken_for_one_without_any() {
         (TOO_SHORT, "makes no sense: the question for its security"),
     ] {
         for command in [&["slots"][..], &["flash", "--app", "app.bin"]] {
-            let (port, _kept) = liar(material::dump("2-updated"), lie);
-            let arguments = command.iter().copied().chain(["-q", "--port", &port]);
+            // By the first two answers espflash finds out which chip it is.
+            let board = CrookedBoard::start(material::dump("2-updated"), move |asked| {
+                let is_question = |it: &&Asked| it.operation == QUESTION;
+                let is_last = asked.last().as_ref().is_some_and(is_question);
+                (is_last && asked.iter().filter(is_question).count() > 2).then_some(lie)
+            });
+            let arguments = command.iter().copied().chain(["-q", "--port", &board.port]);
             let ran = project.run(arguments).exits(4).stdout_is(|_| true);
             ran.stderr_is(|text| text.contains(words));
         }

@@ -60,7 +60,7 @@ fn holds(project: &Project, expected: &str) {
 }
 
 /// A dump of the demo's device, with the bootloader that a device has.
-fn running(name: &str) -> Vec<u8> {
+pub(crate) fn running(name: &str) -> Vec<u8> {
     let mut dump = material::dump(name);
     let bootloader = image::bootloader(Chip::Esp32c3, FlashSize::DEFAULT).unwrap();
     dump[..bootloader.len()].copy_from_slice(&bootloader);

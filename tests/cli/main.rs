@@ -21,6 +21,8 @@ mod ca_check_behaviour;
 mod ca_plan;
 mod ca_set;
 #[cfg(unix)]
+mod cable_commands;
+#[cfg(unix)]
 mod cable_security;
 mod certificates;
 mod check;
@@ -28,6 +30,8 @@ mod check_attacks;
 mod completions;
 mod contract;
 mod crooked;
+#[cfg(unix)]
+mod crooked_board;
 mod dav_server;
 mod demo;
 #[cfg(unix)]

@@ -21,7 +21,7 @@ pub(super) struct Plan {
     blocks: u32,
     block_size: u32,
     is_packed: bool,
-    /// Whether sectors are erased as they are come to. The ROM erases all at once.
+    /// Whether all sectors but the first are erased as they are come to. The ROM erases all at once.
     erases_on_the_way: bool,
 }
 
@@ -69,8 +69,12 @@ impl Download {
         }
         let first = plan.start.saturating_sub(plan.start.checked_rem(sector).unwrap_or(0));
         let mut erased = first;
-        if !plan.erases_on_the_way && plan.size > 0 {
-            let last = end.checked_next_multiple_of(sector).ok_or(Refused::Failed)?;
+        if plan.size > 0 {
+            let last = match plan.erases_on_the_way {
+                true => first.checked_add(sector),
+                false => end.checked_next_multiple_of(sector),
+            };
+            let last = last.ok_or(Refused::Failed)?;
             flash.erase(first, last)?;
             erased = last;
         }

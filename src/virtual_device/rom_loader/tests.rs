@@ -135,6 +135,24 @@ fn a_download_stays_in_what_it_announced() {
 }
 
 #[test]
+fn a_download_erases_at_its_begin_all_in_the_rom_and_one_sector_in_a_stub() {
+    for (is_stub, sectors) in [(false, 3), (true, 1)] {
+        let mut chip = loader(Settings::default());
+        if is_stub {
+            start_stub(&mut chip);
+        }
+        let before = chip.flash().contents().to_vec();
+        assert_eq!(ask(&mut chip, operation::FLASH_BEGIN, &[0, 1, 16, 0x1000, 0]).2, [0, 0]);
+        assert_eq!(chip.flash().contents(), before, "nothing is to come");
+        assert_eq!(ask(&mut chip, operation::FLASH_BEGIN, &[0x3000, 1, 16, 0x1000, 0]).2, [0, 0]);
+        let after = chip.flash().contents();
+        let end = 0x1000 + sectors * 0x1000;
+        assert!(after[0x1000..end].iter().all(|byte| *byte == 0xff), "{is_stub}");
+        assert_eq!((&after[..0x1000], &after[end..]), (&before[..0x1000], &before[end..]));
+    }
+}
+
+#[test]
 fn blocks_come_in_their_order_and_as_they_were_sent() {
     let mut chip = loader(Settings::default());
     assert_eq!(block(&mut chip, operation::FLASH_DATA, 0, &[0; 4]), [1, 0x05], "none began");

@@ -35,12 +35,12 @@ pub(super) fn open(chosen: &Chosen, how: &Connect) -> Result<(Connection, bool),
 /// Connects, with the stub or without; whether it runs now.
 ///
 /// Some boards take no stub. And a stub that an earlier program left running answers in its own
-/// form, which is no answer of a ROM.
+/// form, which is no answer of a ROM. Where it fails, the connection comes back, to reset the chip.
 pub(super) fn begin(
     connection: Connection,
     wants_stub: bool,
     baud: Option<u32>,
-) -> Result<(Flasher, bool), espflash::Error> {
+) -> Result<(Flasher, bool), Box<(espflash::Error, Connection)>> {
     let try_with = |connection, stub| {
         Flasher::try_connect(connection, stub, false, false, None, baud)
             .map(|flasher| (flasher, stub))
@@ -57,21 +57,43 @@ pub(super) fn begin(
             | espflash::Error::Flashing(_)
     );
     if !is_other_form {
-        return Err(error);
+        return Err(Box::new((error, connection)));
     }
-    try_with(connection, !wants_stub).map_err(|_| error)
+    try_with(connection, !wants_stub).map_err(|failed| {
+        let (_, connection) = *failed;
+        Box::new((error, connection))
+    })
+}
+
+/// Whether a chip with which nothing was begun may be in its loader: it was reset into it, or
+/// something there has answered.
+pub(super) fn may_be_in_loader(error: &espflash::Error, how: &Connect) -> bool {
+    how.before != Some(Before::NoReset) || !matches!(error, espflash::Error::Connection(_))
 }
 
 pub(in crate::device::serial) fn opening(port: &str, error: serialport::Error) -> DeviceError {
     let port = port.to_owned();
     match error.kind() {
-        serialport::ErrorKind::NoDevice if error.description.contains("busy") => {
+        serialport::ErrorKind::NoDevice if is_taken(&error.description) => {
             DeviceError::Busy { port }
+        }
+        serialport::ErrorKind::Unknown if is_other(&error.description) => {
+            DeviceError::NoSerialPort { port }
         }
         serialport::ErrorKind::Io(io::ErrorKind::NotFound) => DeviceError::Absent { port },
         serialport::ErrorKind::Io(kind) => DeviceError::Open { port, source: kind.into() },
         _ => DeviceError::Open { port, source: io::Error::other(error) },
     }
+}
+
+/// EBUSY, and what serialport says of a lock on the port: root is refused by nothing else.
+fn is_taken(description: &str) -> bool {
+    ["busy", "exclusive lock"].iter().any(|words| description.contains(words))
+}
+
+/// ENOTTY and EISDIR, in the words of the nix crate.
+fn is_other(description: &str) -> bool {
+    ["Not a typewriter", "Is a directory"].contains(&description)
 }
 
 pub(super) fn connecting(port: &str, error: espflash::Error) -> DeviceError {
@@ -83,5 +105,23 @@ pub(super) fn connecting(port: &str, error: espflash::Error) -> DeviceError {
         other => {
             DeviceError::Garbage { port, what: "the first question", answer: other.to_string() }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use espflash::Error;
+
+    use super::*;
+
+    #[test]
+    fn a_chip_is_reset_that_was_brought_into_its_loader_and_a_silent_one_is_left_alone() {
+        let silent = Error::from(io::Error::from(io::ErrorKind::TimedOut));
+        let how = |before| Connect { before, ..Connect::default() };
+        for before in [None, Some(Before::DefaultReset), Some(Before::UsbReset)] {
+            assert!(may_be_in_loader(&silent, &how(before)), "{before:?}");
+        }
+        assert!(!may_be_in_loader(&silent, &how(Some(Before::NoReset))));
+        assert!(may_be_in_loader(&Error::FlashConnect, &how(Some(Before::NoReset))));
     }
 }

@@ -11,6 +11,7 @@ mod security;
 mod write;
 
 use espflash::command::{Command, CommandResponseValue};
+use espflash::connection::Connection;
 use espflash::flasher::Flasher;
 use espflash::target::XtalFrequency;
 
@@ -20,7 +21,7 @@ use crate::chip::Chip;
 use crate::device::DeviceError;
 use crate::image::Board;
 pub(super) use connect::opening;
-use connect::{begin, connecting, open};
+use connect::{begin, connecting, may_be_in_loader, open};
 
 /// What a chip says of its security: its ROM, or the eFuses of an ESP32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,28 +37,50 @@ pub struct Security {
 /// A chip that listens.
 #[derive(Debug)]
 pub struct Cable {
-    flasher: Flasher,
+    loader: Loader,
     port: String,
     chip: Chip,
     size: u32,
     is_stub: bool,
-    has_lines: bool,
     security: Security,
+    /// What [`Cable::board`] could not find out.
+    unread: Option<DeviceError>,
+    is_watchdog_quiet: bool,
+}
+
+/// A chip's loader, in which the chip does not stay: dropped, it lets the chip run its program.
+#[derive(Debug)]
+struct Loader {
+    flasher: Flasher,
+    has_lines: bool,
     stays: bool,
 }
 
 impl Cable {
-    /// Connects. The chip is in its loader afterwards, until this is dropped.
+    /// Connects. The chip is in its loader afterwards, until this is dropped. One that is refused
+    /// runs its program again.
     ///
     /// # Errors
     ///
     /// Where nothing answers, or another chip than was asked for.
     pub fn connect(chosen: &Chosen, how: &Connect) -> Result<Self, DeviceError> {
+        Self::reach(chosen, how, false)
+    }
+
+    fn reach(chosen: &Chosen, how: &Connect, is_in_loader: bool) -> Result<Self, DeviceError> {
         let port = chosen.name.clone();
         let baud = (how.baud > FIRST_BAUD).then_some(how.baud);
         let (connection, has_lines) = open(chosen, how)?;
-        let (mut flasher, is_stub) = begin(connection, how.loads_stub(has_lines), baud)
-            .map_err(|error| connecting(&port, error))?;
+        let begun = begin(connection, how.loads_stub(has_lines), baud);
+        let (flasher, is_stub) = begun.map_err(|failed| {
+            let (error, mut connection) = *failed;
+            if has_lines && !how.stay && (is_in_loader || may_be_in_loader(&error, how)) {
+                let _ = connection.reset();
+            }
+            connecting(&port, error)
+        })?;
+        let mut loader = Loader { flasher, has_lines, stays: how.stay };
+        let flasher = &mut loader.flasher;
         let found = flasher.chip().to_string();
         let chip: Chip = found.parse().map_err(|_| DeviceError::UnknownChip {
             port: port.clone(),
@@ -67,7 +90,7 @@ impl Cable {
             let (expected, found) = (expected.to_string(), chip.to_string());
             return Err(DeviceError::OtherChip { port, expected, found });
         }
-        let security = security::ask(&mut flasher, chip)
+        let security = security::ask(flasher, chip)
             .map_err(|error| talking(&port, "the question for its security", error))?;
         let is_stub = is_stub && !flasher.secure_download_mode();
         let size = if flasher.secure_download_mode() {
@@ -77,7 +100,8 @@ impl Cable {
             let found = flasher.flash_detect().map_err(|error| talking(&port, WHAT, error))?;
             found.ok_or_else(|| DeviceError::NoFlash(port.clone()))?.size()
         };
-        Ok(Self { flasher, port, chip, size, is_stub, has_lines, security, stays: how.stay })
+        let (unread, is_watchdog_quiet) = (None, false);
+        Ok(Self { loader, port, chip, size, is_stub, security, unread, is_watchdog_quiet })
     }
 
     /// The same board, ready for long reads and writes: with the stub and at the rate that `how`
@@ -85,17 +109,22 @@ impl Cable {
     ///
     /// # Errors
     ///
-    /// Where the board does not answer again.
+    /// Where the board does not answer again, and where it must not be written to: what
+    /// [`Cable::board`] was asked for could not be read, or it has Secure Boot v1.
     pub fn for_much(mut self, chosen: &Chosen, how: &Connect) -> Result<Self, DeviceError> {
+        if let Some(error) = self.unread.take() {
+            return Err(error);
+        }
+        self.refuse_secure_boot_v1()?;
         let how = Connect { reads_much: true, ..how.clone() };
-        let is_worth_it = how.loads_stub(self.has_lines) || how.baud > FIRST_BAUD;
-        if self.is_stub || !self.has_lines || !is_worth_it {
+        let is_worth_it = how.loads_stub(self.loader.has_lines) || how.baud > FIRST_BAUD;
+        if self.is_stub || !self.loader.has_lines || !is_worth_it {
             return Ok(self);
         }
         // It is going to be reset into its loader again, not into its program.
-        self.stays = true;
+        self.loader.stays = true;
         drop(self);
-        Self::connect(chosen, &how)
+        Self::reach(chosen, &how, true)
     }
 
     /// The MAC address in its eFuses, such as `24:0a:c4:00:00:01`.
@@ -105,17 +134,22 @@ impl Cable {
     /// Where it cannot be read.
     pub fn mac(&mut self) -> Result<String, DeviceError> {
         const WHAT: &str = "the question for its MAC address";
-        let chip = self.flasher.chip();
-        let mac = chip.mac_address(self.flasher.connection());
+        let flasher = &mut self.loader.flasher;
+        let mac = flasher.chip().mac_address(flasher.connection());
         mac.map_err(|error| talking(&self.port, WHAT, error))
     }
 
     /// What of the chip decides on its bootloader: crystal and revision, as far as they can be read.
+    /// Where they cannot, [`Cable::for_much`] is an error.
     pub fn board(&mut self) -> Board {
-        let chip = self.flasher.chip();
-        let connection = self.flasher.connection();
-        let crystal = chip.xtal_frequency(connection).ok();
-        let revision = chip.revision(connection).ok();
+        const WHAT: &str = "the question for its crystal and revision";
+        let chip = self.loader.flasher.chip();
+        let connection = self.loader.flasher.connection();
+        let crystal = chip.xtal_frequency(connection);
+        let revision = chip.revision(connection);
+        let (port, unread) = (self.port.as_str(), &mut self.unread);
+        let crystal = crystal.map_err(|error| *unread = Some(talking(port, WHAT, error))).ok();
+        let revision = revision.map_err(|error| *unread = Some(talking(port, WHAT, error))).ok();
         let revision = revision.and_then(|(major, minor)| {
             u16::try_from(major.checked_mul(100)?.checked_add(minor)?).ok()
         });
@@ -144,9 +178,24 @@ impl Cable {
         size: u32,
     ) -> Result<CommandResponseValue, DeviceError> {
         let wait = command.timeout_for_size(size);
-        let answer =
-            self.flasher.connection().with_timeout(wait, |connection| connection.command(command));
+        let answer = self.connection().with_timeout(wait, |connection| connection.command(command));
         answer.map_err(|error| talking(&self.port, what, error))
+    }
+
+    fn connection(&mut self) -> &mut Connection {
+        self.loader.flasher.connection()
+    }
+
+    /// What it would boot then cannot be judged: its signatures are not known here.
+    fn refuse_secure_boot_v1(&mut self) -> Result<(), DeviceError> {
+        if self.chip != Chip::Esp32 {
+            return Ok(());
+        }
+        let found = security::is_version_1(&mut self.loader.flasher);
+        match found.map_err(|error| talking(&self.port, "the question for its security", error))? {
+            true => Err(DeviceError::SecureBootV1(self.port.clone())),
+            false => Ok(()),
+        }
     }
 
     fn garbage(&self, what: &'static str, answer: String) -> DeviceError {
@@ -154,11 +203,15 @@ impl Cable {
     }
 
     fn refuse_what_is_secure(&self) -> Result<(), DeviceError> {
-        if self.flasher.secure_download_mode() { Err(DeviceError::SecureDownload) } else { Ok(()) }
+        if self.loader.flasher.secure_download_mode() {
+            Err(DeviceError::SecureDownload)
+        } else {
+            Ok(())
+        }
     }
 }
 
-impl Drop for Cable {
+impl Drop for Loader {
     /// Lets the chip run its program again, unless it shall stay.
     fn drop(&mut self) {
         if !self.stays && self.has_lines {

@@ -61,7 +61,7 @@ impl Cable {
             }
             bytes.extend_from_slice(&packet);
             let taken = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            let written = self.flasher.connection().write_raw(taken);
+            let written = self.connection().write_raw(taken);
             written.map_err(|error| talking(&self.port, WHAT, error))?;
         }
         let digest = self.packet(WHAT)?;
@@ -72,7 +72,7 @@ impl Cable {
     }
 
     fn packet(&mut self, what: &'static str) -> Result<Vec<u8>, DeviceError> {
-        let packet = self.flasher.connection().read_flash_response();
+        let packet = self.connection().read_flash_response();
         let packet = packet.map_err(|error| talking(&self.port, what, error))?;
         match packet.map(|packet| packet.value) {
             Some(CommandResponseValue::Vector(bytes)) => Ok(bytes),

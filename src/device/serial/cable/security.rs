@@ -8,6 +8,11 @@ use espflash::flasher::{Flasher, SecurityInfo};
 use super::Security;
 use crate::chip::Chip;
 
+/// `ABS_DONE_0` of an ESP32, in word 6: Secure Boot v1.
+const VERSION_1: u32 = 1 << 4;
+/// `ABS_DONE_1`, beside it: Secure Boot v2.
+const VERSION_2: u32 = 1 << 5;
+
 /// Asks the ROM, or reads the eFuses of an ESP32, whose ROM does not know the question.
 pub(super) fn ask(flasher: &mut Flasher, chip: Chip) -> Result<Security, espflash::Error> {
     if chip != Chip::Esp32 {
@@ -20,15 +25,19 @@ pub(super) fn ask(flasher: &mut Flasher, chip: Chip) -> Result<Security, espflas
     Ok(of_esp32(first, last))
 }
 
+/// Whether an ESP32 has Secure Boot v1 on, alone or with v2.
+pub(super) fn is_version_1(flasher: &mut Flasher) -> Result<bool, espflash::Error> {
+    let chip = flasher.chip();
+    Ok(chip.read_efuse_raw(flasher.connection(), 0, 6)? & VERSION_1 != 0)
+}
+
 /// From words 0 and 6 of block 0, as ESP-IDF's table of the ESP32's eFuses has them.
 fn of_esp32(first: u32, last: u32) -> Security {
     /// `FLASH_CRYPT_CNT`.
     const FLASH_CRYPT: u32 = 0x7f << 20;
-    /// `ABS_DONE_0` is for Secure Boot v1, `ABS_DONE_1` for v2.
-    const SECURE_BOOT: u32 = 1 << 4 | 1 << 5;
     Security {
         flash_encryption: is_odd(first & FLASH_CRYPT),
-        secure_boot: last & SECURE_BOOT != 0,
+        secure_boot: last & (VERSION_1 | VERSION_2) != 0,
         // It has no such mode: its loader is there or not.
         secure_download: false,
     }

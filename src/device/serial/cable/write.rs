@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use espflash::command::Command;
+use espflash::command::{Command, CommandType};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
@@ -22,6 +22,7 @@ impl FlashWriter for Cable {
     fn erase(&mut self, offset: u32, length: u32) -> Result<(), DeviceError> {
         const WHAT: &str = "an erase of the flash";
         self.check_range(offset, length)?;
+        self.quiet_watchdog()?;
         let command = if self.is_stub {
             Command::EraseRegion { offset, size: length }
         } else {
@@ -61,11 +62,15 @@ impl Cable {
         Ok(())
     }
 
-    /// A chip's own USB port does not feed its watchdog while it is in the loader.
+    /// A chip's own USB port does not feed its watchdog while it is in the loader. Once is enough.
     fn quiet_watchdog(&mut self) -> Result<(), DeviceError> {
         const WHAT: &str = "the end of its watchdog";
-        let Self { flasher, port, .. } = self;
-        flasher.disable_watchdog().map_err(|error| talking(port, WHAT, error))
+        if !self.is_watchdog_quiet {
+            let quiet = self.loader.flasher.disable_watchdog();
+            quiet.map_err(|error| talking(&self.port, WHAT, error))?;
+            self.is_watchdog_quiet = true;
+        }
+        Ok(())
     }
 
     fn begin_unpacked(&self, offset: u32, size: u32, blocks: u32) -> Command<'static> {
@@ -100,8 +105,9 @@ impl Cable {
         Ok(())
     }
 
-    /// The stub erases a sector when it has come to it. A write that packs into one block is
-    /// there whole before the first bit of flash is touched: a pulled cable cannot tear it.
+    /// The stub erases the first sector when the download begins, and each other one when it has
+    /// come to it: a cable that is pulled between two commands tears what was there, however small
+    /// it packs.
     fn write_packed(
         &mut self,
         offset: u32,
@@ -128,7 +134,19 @@ impl Cable {
             let done = share.checked_div(u64::from(count)).unwrap_or(0);
             told(u32::try_from(done).unwrap_or(size));
         }
-        Ok(())
+        self.wait_for_flash(size)
+    }
+
+    /// The stub acknowledges a block before it writes it: whatever is asked next is answered late.
+    fn wait_for_flash(&mut self, size: u32) -> Result<(), DeviceError> {
+        const WHAT: &str = "a write to the flash";
+        /// In the ROM of every chip.
+        const HARMLESS: u32 = 0x4000_1000;
+        let wait = CommandType::FlashDeflData.timeout_for_size(size);
+        let question = Command::ReadReg { address: HARMLESS };
+        let answer =
+            self.connection().with_timeout(wait, |connection| connection.command(question));
+        answer.map(drop).map_err(|error| talking(&self.port, WHAT, error))
     }
 }
 
