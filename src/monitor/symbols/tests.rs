@@ -80,6 +80,7 @@ fn a_stack_of_nothing_but_calls_has_an_end() {
 
 /// A program without debug information: eight bytes of code at each address, a function `pump` at the
 /// first, and so many symbols without a name in the middle of it.
+#[expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 fn small(code: &[u32], nameless: usize) -> Vec<u8> {
     let words =
         |words: &[u32]| words.iter().copied().flat_map(u32::to_le_bytes).collect::<Vec<_>>();
