@@ -1,7 +1,5 @@
 //! Lookups in a small program whose source is at hand: `tests/vectors/elf/README.md`.
 
-#![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
-
 use super::{Frame, MOST_SECTIONS, MOST_SYMBOLS, Symbols, SymbolsError};
 
 const PUMP: &[u8] = include_bytes!("../../../tests/vectors/elf/pump.elf");
