@@ -147,8 +147,8 @@ impl Work<'_> {
                  `{file}`"
             )),
             Copy::Another => notes.push(format!(
-                "`{file}` is of a run that was broken off, and no use any more: the device has \
-                 written to `nvs` since; delete it"
+                "`{file}` is of a run that was broken off, and was not used: the device has \
+                 written to `nvs` since"
             )),
         }
     }
