@@ -33,7 +33,8 @@ pub(super) fn install(
             let mac = cable.mac()?;
             work.kept = Some(Kept::of(&order.folder, &mac));
             work.report.mac = Some(mac);
-            let facts = Facts { board: cable.board(), security };
+            cable.refuse_secure_boot_v1()?;
+            let facts = Facts { board: cable.board()?, security };
             install::suits(&order.wanted, facts.board)?;
             if !order.dry_run && !order.given.is_empty() {
                 cable = cable.for_much(chosen, &how)?;

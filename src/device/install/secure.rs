@@ -20,7 +20,7 @@ pub enum SecureError {
     Unsigned(String),
     /// It is signed for another scheme.
     #[error(
-        "the chip has Secure Boot on, and {0} is signed for Secure Boot v1, which it does not know"
+        "the chip has Secure Boot v2 on, and {0} is signed for Secure Boot v1, which it does not take"
     )]
     FirstVersion(String),
     /// There is a signature, and it is wrong.

@@ -43,8 +43,6 @@ pub struct Cable {
     size: u32,
     is_stub: bool,
     security: Security,
-    /// What [`Cable::board`] could not find out.
-    unread: Option<DeviceError>,
     is_watchdog_quiet: bool,
 }
 
@@ -100,8 +98,8 @@ impl Cable {
             let found = flasher.flash_detect().map_err(|error| talking(&port, WHAT, error))?;
             found.ok_or_else(|| DeviceError::NoFlash(port.clone()))?.size()
         };
-        let (unread, is_watchdog_quiet) = (None, false);
-        Ok(Self { loader, port, chip, size, is_stub, security, unread, is_watchdog_quiet })
+        let is_watchdog_quiet = false;
+        Ok(Self { loader, port, chip, size, is_stub, security, is_watchdog_quiet })
     }
 
     /// The same board, ready for long reads and writes: with the stub and at the rate that `how`
@@ -109,13 +107,8 @@ impl Cable {
     ///
     /// # Errors
     ///
-    /// Where the board does not answer again, and where it must not be written to: what
-    /// [`Cable::board`] was asked for could not be read, or it has Secure Boot v1.
+    /// Where the board does not answer again.
     pub fn for_much(mut self, chosen: &Chosen, how: &Connect) -> Result<Self, DeviceError> {
-        if let Some(error) = self.unread.take() {
-            return Err(error);
-        }
-        self.refuse_secure_boot_v1()?;
         let how = Connect { reads_much: true, ..how.clone() };
         let is_worth_it = how.loads_stub(self.loader.has_lines) || how.baud > FIRST_BAUD;
         if self.is_stub || !self.loader.has_lines || !is_worth_it {
@@ -139,21 +132,24 @@ impl Cable {
         mac.map_err(|error| talking(&self.port, WHAT, error))
     }
 
-    /// What of the chip decides on its bootloader: crystal and revision, as far as they can be read.
-    /// Where they cannot, [`Cable::for_much`] is an error.
-    pub fn board(&mut self) -> Board {
+    /// What of the chip decides on its bootloader: crystal and revision. Where one of them cannot be
+    /// read, the wrong bootloader could be taken.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them cannot be read.
+    pub fn board(&mut self) -> Result<Board, DeviceError> {
         const WHAT: &str = "the question for its crystal and revision";
-        let chip = self.loader.flasher.chip();
-        let connection = self.loader.flasher.connection();
+        let flasher = &mut self.loader.flasher;
+        let chip = flasher.chip();
+        let connection = flasher.connection();
         let crystal = chip.xtal_frequency(connection);
         let revision = chip.revision(connection);
-        let (port, unread) = (self.port.as_str(), &mut self.unread);
-        let crystal = crystal.map_err(|error| *unread = Some(talking(port, WHAT, error))).ok();
-        let revision = revision.map_err(|error| *unread = Some(talking(port, WHAT, error))).ok();
-        let revision = revision.and_then(|(major, minor)| {
-            u16::try_from(major.checked_mul(100)?.checked_add(minor)?).ok()
-        });
-        Board { crystal: crystal.map(megahertz), revision }
+        let crystal = crystal.map_err(|error| talking(&self.port, WHAT, error))?;
+        let (major, minor) = revision.map_err(|error| talking(&self.port, WHAT, error))?;
+        let revision = major.checked_mul(100).and_then(|major| major.checked_add(minor));
+        let revision = revision.and_then(|revision| u16::try_from(revision).ok());
+        Ok(Board { crystal: Some(megahertz(crystal)), revision })
     }
 
     /// The chip.
@@ -186,8 +182,13 @@ impl Cable {
         self.loader.flasher.connection()
     }
 
-    /// What it would boot then cannot be judged: its signatures are not known here.
-    fn refuse_secure_boot_v1(&mut self) -> Result<(), DeviceError> {
+    /// Whether the chip is an ESP32 with Secure Boot v1: what it would start cannot be judged, since its
+    /// signatures are not known here.
+    ///
+    /// # Errors
+    ///
+    /// Where it is one, or where that cannot be read.
+    pub fn refuse_secure_boot_v1(&mut self) -> Result<(), DeviceError> {
         if self.chip != Chip::Esp32 {
             return Ok(());
         }
