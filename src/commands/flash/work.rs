@@ -121,10 +121,11 @@ impl Work<'_> {
                 Target::None => "nothing boots until the install is over".to_owned(),
                 other => format!("{other} boots until the install is over"),
             };
-            notes.push(format!(
-                "the app goes where {} is, which boots now: {meanwhile}",
-                plan.boots_now
-            ));
+            let note =
+                format!("the app goes where {} is, which boots now: {meanwhile}", plan.boots_now);
+            // Before it is so, too: the rest of the report is for afterwards.
+            self.lines.status(format_args!("{}{note}", self.label));
+            notes.push(note);
         }
         if wanted.table.find(Kind::NVS_KEYS).is_some() && !given.is_empty() {
             notes.push(
@@ -172,9 +173,6 @@ impl Work<'_> {
         flash: &mut dyn FlashWriter,
         mut decision: Decision,
     ) -> Result<(), Failure> {
-        for note in &self.report.notes {
-            self.lines.status(format_args!("{}note: {note}", self.label));
-        }
         self.erase(flash)?;
         for part in decision.in_order() {
             let begin = Instant::now();
