@@ -62,15 +62,16 @@ pub fn settings(
     let Some(row) = wanted.table.nvs() else {
         return if given.is_empty() { Ok(Settings::none()) } else { Err(InstallError::NoNvs) };
     };
+    let is_blank = part(row, &blank(row), 0, row.size).is_in(flash)?;
     let old = match &plan.found {
         Some((_, table)) => {
             let mut rows = table.entries.iter();
             rows.find(|old| old.kind == Kind::NVS && old.offset == row.offset).map(|old| old.size)
         }
+        None if is_blank => None,
         // Nobody knows what lies where, but NVS is known by what it looks like.
         None => nvs::has_pages(&flash.read(row.offset, row.size)?).then_some(row.size),
     };
-    let is_blank = part(row, &blank(row), 0, row.size).is_in(flash)?;
     match (old, given.is_empty()) {
         // Nobody asks for anything, and what is there is the device's.
         (Some(_), true) if kept.is_none() => Ok(Settings::none()),
