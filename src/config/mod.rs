@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
 pub use name::{Name, NameError};
+pub use raw::meant;
 pub use resolve::{Origin, Setting};
 
 use crate::agent::url::Url;

@@ -150,7 +150,11 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Raw, ConfigError> {
         ConfigError::Malformed {
             location: location(file, text, span),
             message: error.message().to_owned(),
-            meant: if error.message().starts_with("unknown field") { meant(word) } else { None },
+            meant: if error.message().starts_with("unknown field") {
+                meant(word, &KEYS)
+            } else {
+                None
+            },
         }
     })?;
     for written in &raw.partitions.written {
@@ -178,9 +182,10 @@ fn location(file: &Path, text: &str, span: Range<usize>) -> Location {
     Location { file: file.to_owned(), line: Some(line), column: Some(column) }
 }
 
-fn meant(word: &str) -> Option<&'static str> {
-    KEYS.into_iter()
-        .map(|key| (strsim::jaro_winkler(word, key), key))
+/// The key that is most like a word, where one is like it.
+pub fn meant(word: &str, keys: &[&'static str]) -> Option<&'static str> {
+    keys.iter()
+        .map(|key| (strsim::jaro_winkler(word, key), *key))
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, key)| key)

@@ -7,6 +7,12 @@ use crate::virtual_device::bootloader::BootTable;
 /// The `test` app, `PART_SUBTYPE_TEST` in ESP-IDF.
 const TEST: Kind = Kind { ty: 0x00, subtype: 0x20 };
 
+/// Whether two regions share a byte.
+pub fn overlap(one: Region, other: Region) -> bool {
+    let end = |region: Region| region.start.saturating_add(region.len);
+    one.start < end(other) && other.start < end(one)
+}
+
 /// The partitions that decide what boots.
 ///
 /// Where two rows claim one subtype the bootloader remembers the later one, and still counts both.

@@ -13,6 +13,6 @@ pub mod slots;
 #[cfg(test)]
 mod tests;
 
-pub use boot_table::boot_table;
+pub use boot_table::{boot_table, overlap};
 pub use error::DeviceError;
 pub use slots::{Depth, Known, Proof, SlotError, SlotReport, Survey, report};

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use crate::agent::settings::Problem;
 use crate::commands::Context;
 use crate::commands::context::variable;
+use crate::config;
 use crate::device::nvs::Given;
 use crate::error::{Exit, Explained, Failure};
 
@@ -15,8 +16,6 @@ use crate::error::{Exit, Explained, Failure};
 const PASSWORD: &str = "ESP_OTA_WIFI_PASSWORD";
 /// What `--set` takes.
 const KEYS: [&str; 3] = ["url", "channel", "poll_s"];
-/// Jaro-Winkler similarity from which a known key counts as what was meant.
-const ALIKE: f64 = 0.8;
 /// Longest first line of standard input: a passphrase has 64 bytes at most.
 const LONGEST_LINE: u64 = 1024;
 
@@ -189,18 +188,13 @@ fn set(given: &mut Given, key: &str, value: &str) -> Result<(), SettingsError> {
         "wifi_psk" => return Err(SettingsError::Secret),
         "wifi_ssid" => return Err(SettingsError::Network),
         _ => {
-            return Err(SettingsError::Unknown { key: key.into(), meant: meant(key) });
+            return Err(SettingsError::Unknown {
+                key: key.into(),
+                meant: config::meant(key, &KEYS),
+            });
         }
     }
     .map_err(SettingsError::Value)
-}
-
-fn meant(word: &str) -> Option<&'static str> {
-    KEYS.into_iter()
-        .map(|key| (strsim::jaro_winkler(word, key), key))
-        .filter(|(alike, _)| *alike >= ALIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, key)| key)
 }
 
 /// The first line, without its end.

@@ -78,7 +78,7 @@ impl Work<'_> {
     /// anything is erased.
     pub(super) fn decide(
         &mut self,
-        flash: &mut dyn FlashWriter,
+        flash: &mut dyn FlashReader,
         facts: &Facts,
     ) -> Result<Decision, Failure> {
         let Order { wanted, bootloader, given, erase, dry_run, .. } = self.order;
@@ -161,9 +161,14 @@ impl Work<'_> {
         if let Some((offset, length)) = self.erased(flash.size()) {
             flash.erase(offset, length)?;
         }
+        if erase == Erase::Otadata { Ok(()) } else { self.forget() }
+    }
+
+    /// Nothing that was kept is needed any more.
+    fn forget(&self) -> Result<(), Failure> {
         match &self.kept {
-            Some(kept) if erase != Erase::Otadata => Ok(kept.forget()?),
-            Some(_) | None => Ok(()),
+            Some(kept) => Ok(kept.forget()?),
+            None => Ok(()),
         }
     }
 
@@ -205,10 +210,7 @@ impl Work<'_> {
         settings: &Settings,
     ) -> Result<(), Failure> {
         if settings.parts.is_empty() {
-            return match &self.kept {
-                Some(kept) if settings.copy == Copy::Needless => Ok(kept.forget()?),
-                Some(_) | None => Ok(()),
-            };
+            return if settings.copy == Copy::Needless { self.forget() } else { Ok(()) };
         }
         if let Some(kept) = &self.kept {
             kept.write(&settings.to_keep())?;
@@ -218,10 +220,7 @@ impl Work<'_> {
             install::write(flash, page, &mut |_| {}).map_err(|source| self.broken_off(source))?;
         }
         self.report.parts.extend(PartReport::of_pages(&settings.parts, Some(milliseconds(begin))));
-        match &self.kept {
-            Some(kept) => Ok(kept.forget()?),
-            None => Ok(()),
-        }
+        self.forget()
     }
 
     fn broken_off(&self, source: InstallError) -> Failure {

@@ -63,10 +63,9 @@ pub fn look(flash: &mut dyn FlashReader, wanted: &Wanted) -> Result<Survey, Inst
 /// Where the slot would not boot, or another one would.
 pub fn choose(
     flash: &mut dyn FlashWriter,
-    survey: Survey,
+    mut survey: Survey,
     slot: Target,
 ) -> Result<(Vec<Change>, Survey), InstallError> {
-    let mut survey = survey;
     let mut written = Vec::new();
     let changes = match slots::switch(&survey, slot) {
         Err(ChangeError::UsedUp) => {

@@ -62,27 +62,25 @@ pub fn settings(
     let Some(row) = wanted.table.nvs() else {
         return if given.is_empty() { Ok(Settings::none()) } else { Err(InstallError::NoNvs) };
     };
-    let is_blank = part(row, &blank(row), 0, row.size).is_in(flash)?;
-    let old = match &plan.found {
-        Some((_, table)) => {
-            let mut rows = table.entries.iter();
-            rows.find(|old| old.kind == Kind::NVS && old.offset == row.offset).map(|old| old.size)
+    if let Some((_, table)) = &plan.found {
+        let mut rows = table.entries.iter();
+        let old = rows.find(|old| old.kind == Kind::NVS && old.offset == row.offset);
+        if let Some(old) = old {
+            return merged(flash, row, old.size.min(row.size), given, kept);
         }
-        None if is_blank => None,
-        // Nobody knows what lies where, but NVS is known by what it looks like.
-        None => nvs::has_pages(&flash.read(row.offset, row.size)?).then_some(row.size),
-    };
-    match (old, given.is_empty()) {
-        // Nobody asks for anything, and what is there is the device's.
-        (Some(_), true) if kept.is_none() => Ok(Settings::none()),
-        (Some(old), _) => merged(flash, row, old.min(row.size), given, kept),
-        (None, true) if is_blank => Ok(Settings::none()),
+    }
+    let is_blank = part(row.offset, &blank(row)).is_in(flash)?;
+    let is_known = plan.found.is_some();
+    // Nobody knows what lies where, but NVS is known by what it looks like.
+    if !is_known && !is_blank && nvs::has_pages(&flash.read(row.offset, row.size)?) {
+        return merged(flash, row, row.size, given, kept);
+    }
+    match given.is_empty() {
+        true if is_blank => Ok(Settings::none()),
         // By its table it was something else, which is lost or was nothing.
-        (None, _) if is_blank || plan.found.is_some() || wanted.allows_data_loss => {
-            fresh(flash, row, given)
-        }
-        (None, true) => Ok(Settings { is_foreign: true, ..Settings::none() }),
-        (None, false) => Err(InstallError::ForeignNvs(row.offset)),
+        _ if is_blank || is_known || wanted.allows_data_loss => fresh(flash, row, given),
+        true => Ok(Settings { is_foreign: true, ..Settings::none() }),
+        false => Err(InstallError::ForeignNvs(row.offset)),
     }
 }
 
@@ -114,6 +112,10 @@ fn merged(
     given: &Given,
     kept: Option<&[u8]>,
 ) -> Result<Settings, InstallError> {
+    if given.is_empty() && kept.is_none() {
+        // Nobody asks for anything, and what is there is the device's.
+        return Ok(Settings::none());
+    }
     let mut now = flash.read(row.offset, old_size)?;
     // Pages that the partition grew by.
     now.resize(usize::try_from(row.size).unwrap_or(usize::MAX), 0xff);
@@ -143,11 +145,11 @@ fn sector() -> usize {
 
 fn page(row: &Entry, bytes: &[u8], index: usize) -> Part {
     let bytes = bytes.chunks(sector()).nth(index).unwrap_or_default();
-    part(row, bytes, u32::try_from(index).unwrap_or(u32::MAX), SECTOR)
+    let skipped = u32::try_from(index).unwrap_or(u32::MAX).saturating_mul(SECTOR);
+    part(row.offset.saturating_add(skipped), bytes)
 }
 
-fn part(row: &Entry, bytes: &[u8], index: u32, size: u32) -> Part {
-    let offset = row.offset.saturating_add(index.saturating_mul(size));
+fn part(offset: u32, bytes: &[u8]) -> Part {
     Part { what: What::Nvs, offset, bytes: bytes.to_vec(), is_there: false }
 }
 

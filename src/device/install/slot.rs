@@ -3,7 +3,7 @@
 use crate::agent::layout::Region;
 use crate::agent::otadata::{self, ENTRY, Entry};
 use crate::device::flash::SECTOR;
-use crate::device::{Known, Survey, boot_table};
+use crate::device::{Known, Survey, boot_table, overlap};
 use crate::partition::Table;
 use crate::virtual_device::bootloader::{BootTable, Rollback, Target};
 
@@ -53,9 +53,8 @@ impl<'a> Slots<'a> {
             Target::Factory => self.boot.layout.factory?,
             Target::Test | Target::None => return None,
         };
-        let end = |region: &Region| region.start.saturating_add(region.len);
-        let overlaps = |it: &Region| it.start < end(&region) && region.start < end(it);
-        Some(Choice { target, region, is_needed: self.needed.iter().any(overlaps) })
+        let is_needed = self.needed.iter().any(|needed| overlap(*needed, region));
+        Some(Choice { target, region, is_needed })
     }
 
     /// The slot that has the app already, else the next one that the device does not need, else

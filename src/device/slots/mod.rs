@@ -12,7 +12,7 @@ use md5::{Digest, Md5};
 use sha2::Sha256;
 
 use super::flash::{Dump, FlashReader, SECTOR};
-use super::{DeviceError, boot_table};
+use super::{DeviceError, boot_table, overlap};
 use crate::agent::layout::Region;
 use crate::agent::otadata::{ENTRY, Entry};
 use crate::chip::Chip;
@@ -198,10 +198,11 @@ impl Survey {
 
     /// What a bootloader does with these entries and the images that are there.
     pub fn start(&self, entries: &[Entry; 2], rollback: Rollback) -> model::Start {
-        let is_bootable = |region: Region| {
-            self.slots.iter().any(|(_, of, found)| *of == region && found.proof.may_boot())
-        };
-        model::start(&self.boot, entries, rollback, is_bootable)
+        model::start(&self.boot, entries, rollback, |region| self.may_boot(region))
+    }
+
+    fn may_boot(&self, region: Region) -> bool {
+        self.slots.iter().any(|(_, of, found)| *of == region && found.proof.may_boot())
     }
 
     /// Reads every byte of a slot's image that was not proven yet.
@@ -225,14 +226,7 @@ impl Survey {
 
     /// What starts without rollback in the bootloader, once this region holds nothing that boots.
     pub fn without(&self, region: Region) -> Target {
-        let end = |it: Region| it.start.saturating_add(it.len);
-        let is_free = |it: Region| end(it) <= region.start || end(region) <= it.start;
-        let is_bootable = |it: Region| {
-            let holds = |(_, of, found): &(Target, Region, image::Found)| {
-                *of == it && found.proof.may_boot()
-            };
-            is_free(it) && self.slots.iter().any(holds)
-        };
+        let is_bootable = |it| !overlap(it, region) && self.may_boot(it);
         model::start(&self.boot, &self.entries, Rollback::Off, is_bootable).target
     }
 

@@ -199,6 +199,14 @@ impl Cable {
         }
     }
 
+    fn check_range(&self, offset: u32, length: u32) -> Result<(), DeviceError> {
+        let size = self.size;
+        if offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(DeviceError::BeyondEnd { offset, length, size });
+        }
+        Ok(())
+    }
+
     fn garbage(&self, what: &'static str, answer: String) -> DeviceError {
         DeviceError::Garbage { port: self.port.clone(), what, answer }
     }

@@ -88,9 +88,7 @@ impl FlashReader for Cable {
 
     fn read(&mut self, offset: u32, length: u32) -> Result<Vec<u8>, DeviceError> {
         self.refuse_what_is_secure()?;
-        if offset.checked_add(length).is_none_or(|end| end > self.size) {
-            return Err(DeviceError::BeyondEnd { offset, length, size: self.size });
-        }
+        self.check_range(offset, length)?;
         match (length, self.is_stub) {
             (0, _) => Ok(Vec::new()),
             (_, true) => self.read_from_stub(offset, length),

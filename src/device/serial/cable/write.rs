@@ -9,7 +9,7 @@ use flate2::write::ZlibEncoder;
 use super::{Cable, talking};
 use crate::chip::Chip;
 use crate::device::DeviceError;
-use crate::device::flash::{FlashReader, FlashWriter, SECTOR};
+use crate::device::flash::{FlashWriter, SECTOR};
 
 /// Bytes of a block that the ROM writes with one command.
 const ROM_BLOCK: usize = 0x400;
@@ -54,14 +54,6 @@ impl FlashWriter for Cable {
 }
 
 impl Cable {
-    fn check_range(&self, offset: u32, length: u32) -> Result<(), DeviceError> {
-        let size = self.size();
-        if offset.checked_add(length).is_none_or(|end| end > size) {
-            return Err(DeviceError::BeyondEnd { offset, length, size });
-        }
-        Ok(())
-    }
-
     /// A chip's own USB port does not feed its watchdog while it is in the loader. Once is enough.
     fn quiet_watchdog(&mut self) -> Result<(), DeviceError> {
         const WHAT: &str = "the end of its watchdog";
